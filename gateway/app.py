@@ -1,0 +1,99 @@
+"""Puts the portal together from the settings, and serves it. Composition only."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway import log
+from gateway.api import health
+from gateway.domain.keys import Keys
+from gateway.flows.listings import Listings
+from gateway.flows.passwords import Passwords
+from gateway.flows.portal import Portal
+from gateway.flows.sources import Sources
+from gateway.notify import sms
+from gateway.pages import assets, dossier, inloggen, kantoor, render, security, welkom
+from gateway.pages.context import PORTAL
+from gateway.settings import Settings
+from gateway.store.database import Database
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Portal]:
+    """The running installation; closed at the end, in the opposite order.
+
+    Raises ConfigInvalid when a secret does not resolve. Neither the database nor a source need
+    be up.
+    """
+    gateway = settings.gateway
+    async with contextlib.AsyncExitStack() as stack:
+        keys = Keys(settings.secret(gateway.key))
+        db = await Database.connect(gateway.database.url, most=gateway.database.most)
+        stack.push_async_callback(db.close)
+        sender = sms.sender(gateway.sms, settings.secret)
+        stack.push_async_callback(sender.aclose)
+        passwords = Passwords(keys)
+        stack.callback(passwords.close)
+        sources = await Sources.open(
+            settings.firms.values(), gateway.egress.policy(), settings.folder, settings.options
+        )
+        stack.push_async_callback(sources.aclose)
+        listings = Listings()
+        stack.push_async_callback(listings.aclose)
+        yield Portal(
+            product=gateway.product,
+            base_url=gateway.base_url,
+            also=gateway.also,
+            firms=settings.firms,
+            db=db,
+            keys=keys,
+            sms=sender,
+            passwords=passwords,
+            sources=sources,
+            listings=listings,
+            budget=gateway.budget,
+        )
+
+
+def build(portal: Portal, *, pictures: Path, metrics_token: str = "") -> web.Application:
+    """The web application of an opened portal. pictures: folder of the firms' files."""
+    app = web.Application(middlewares=security.STACK, client_max_size=security.FORM_BYTES)
+    app[PORTAL] = portal
+    app[render.ENVIRONMENT] = render.environments(TEMPLATES)
+    app[assets.PICTURES] = assets.pictures(portal.firms.values(), pictures)
+    app.on_response_prepare.append(security.protect)
+    for module in (assets, kantoor, inloggen, welkom, dossier):
+        module.ROUTES.add_to(app)
+    health.add_to(app, portal, metrics_token)
+    return app
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; answers under way get ten seconds to end."""
+    gateway = settings.gateway
+    token = settings.secret(gateway.metrics_token) if gateway.metrics_token else ""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with opened(settings) as portal:
+        app = build(portal, pictures=settings.folder / "firms", metrics_token=token)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=10, keepalive_timeout=60, max_line_size=16384
+        )
+        await runner.setup()
+        try:
+            site = web.TCPSite(
+                runner, gateway.listen.host, gateway.listen.port, reuse_port=True, backlog=1024
+            )
+            await site.start()
+            log.get().info("serving", host=gateway.listen.host, port=gateway.listen.port)
+            await stop.wait()
+        finally:
+            await runner.cleanup()

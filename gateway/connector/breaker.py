@@ -1,0 +1,103 @@
+"""Rests a source that keeps failing, and lets one call through to see whether it is back."""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+
+from gateway.errors import Busy
+
+
+class State(StrEnum):
+    """closed: calls pass. open: calls are refused. half_open: one call is trying."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Breaker:
+    """Opens at `limit` failures in a row, or when half of at least `least` calls in `window` fail.
+
+    It stays open for `rest` seconds, doubling up to `rest_most` with each failed trial, with
+    jitter so that many processes do not try at the same moment. Refused credentials open it
+    until operations act (`needs_attention`): more tries would lock the account at the source.
+    Not shared between processes: each finds out for itself, within a few calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 5,
+        least: int = 10,
+        window: float = 30.0,
+        rest: float = 15.0,
+        rest_most: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._limit, self._least, self._window = limit, least, window
+        self._rest, self._rest_most = rest, rest_most
+        self._clock, self._jitter = clock, jitter
+        self._calls: deque[tuple[float, bool]] = deque(maxlen=256)
+        self._in_a_row = 0
+        self._trials = 0
+        self._until = 0.0
+        self._trying = False
+        self.state = State.CLOSED
+        self.since: float | None = None  # clock time of the first refusal, for the page
+        self.needs_attention = False
+
+    def enter(self) -> None:
+        """Before a call. Raises Busy while resting, or while another call is the trial."""
+        if self.state is State.CLOSED:
+            return
+        now = self._clock()
+        if self._trying or now < self._until:
+            raise Busy("resting after failures", retry_after=max(self._until - now, 1.0))
+        self.state = State.HALF_OPEN
+        self._trying = True
+
+    def succeeded(self) -> None:
+        """After a call that the source answered (also with 'not found')."""
+        self._in_a_row = 0
+        self._calls.append((self._clock(), True))
+        if self.state is not State.CLOSED:
+            self.reset()
+
+    def failed(self, *, attention: bool = False) -> None:
+        """After a call that counts as a failure of the source.
+
+        attention: the credentials were refused; rests the longest time at once.
+        """
+        now = self._clock()
+        self._in_a_row += 1
+        self._calls.append((now, False))
+        self.needs_attention = self.needs_attention or attention
+        if self._trying or attention or self._too_many(now):
+            self._open(now, attention)
+
+    def abandoned(self) -> None:
+        """After a call that was cancelled: neither good nor bad, and the trial is free again."""
+        self._trying = False
+
+    def reset(self) -> None:
+        """Close it, as after a changed configuration."""
+        self.state, self.since = State.CLOSED, None
+        self._in_a_row = self._trials = 0
+        self._trying = self.needs_attention = False
+        self._calls.clear()
+
+    def _too_many(self, now: float) -> bool:
+        recent = [good for at, good in self._calls if now - at <= self._window]
+        bad = recent.count(False)
+        return self._in_a_row >= self._limit or (len(recent) >= self._least and bad * 2 >= len(recent))
+
+    def _open(self, now: float, attention: bool) -> None:
+        rest = self._rest_most if attention else min(self._rest * 2**self._trials, self._rest_most)
+        self._until = now + rest * (0.9 + 0.2 * self._jitter())
+        self._trials += 1
+        self._trying = False
+        self.state = State.OPEN
+        self.since = self.since if self.since is not None else now

@@ -1,0 +1,377 @@
+"""Keeps a source from surprising the portal: deadlines, bulkheads, breaker, retries, metrics.
+
+Every call to a connector goes through here and nothing of this is in a connector. The pieces:
+
+* deadlines: connecting and the first byte, each pause between pieces, a whole listing; never
+  the whole of a stream, for a large document over a slow line is not a fault;
+* bulkheads: reads and listings each have their own places, per source, so that a sick source
+  of one firm holds up nobody else; who waits longer than `queue_wait` gets Busy;
+* breaker: see `gateway.connector.breaker`;
+* retries: list, stat and the opening of a read, once, and only before the first byte;
+* cancellation: when the browser leaves, the reader is closed and the upstream call with it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from gateway.connector.breaker import Breaker, State
+from gateway.connector.context import Context
+from gateway.connector.contract import (
+    Capability,
+    Connector,
+    Entry,
+    Page,
+    Place,
+    Reader,
+    Report,
+    Scope,
+)
+from gateway.errors import (
+    AuthFailed,
+    Busy,
+    DeadlineExceeded,
+    IntegrityError,
+    NotFound,
+    ProtocolError,
+    SourceError,
+)
+
+T = TypeVar("T")
+
+CALLS = Counter(
+    "map_source_calls_total", "Calls to a source, by outcome", ["source", "call", "outcome"]
+)
+SECONDS = Histogram(
+    "map_source_seconds",
+    "Time until a listing is whole, or a document's first byte is there",
+    ["source", "call"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30),
+)
+BYTES = Counter("map_source_bytes_total", "Document bytes that came from a source", ["source"])
+STREAMS = Gauge("map_source_streams", "Documents being streamed now", ["source"])
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and places; the defaults suit a source on the firm's own network."""
+
+    first_byte: float = 15.0
+    idle: float = 30.0
+    list: float = 20.0
+    reads: int = 8
+    lists: int = 4
+    queue_wait: float = 2.0
+    retry_after: float = 0.2
+
+
+class Bulkhead:
+    """A number of places. Waiting for one is bounded; a cancelled wait takes none."""
+
+    def __init__(self, places: int, wait: float) -> None:
+        self._free = asyncio.Semaphore(places)
+        self._wait = wait
+
+    async def take(self) -> None:
+        """Raises Busy when no place comes free in time."""
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._wait):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Busy("all places for this source are taken", retry_after=self._wait) from None
+
+    def give(self) -> None:
+        """Free one place."""
+        self._free.release()
+
+
+class Guarded:
+    """A connector, kept within bounds. Has the connector's calls, and is as safe to share."""
+
+    def __init__(
+        self,
+        name: str,
+        connector: Connector[Any],
+        context: Context,
+        limits: Limits | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        """`name` is "firm/source"."""
+        self.name = name
+        self.limits = limits or Limits()
+        self.breaker = breaker or Breaker()
+        self._connector = connector
+        self._context = context
+        self._reads = Bulkhead(self.limits.reads, self.limits.queue_wait)
+        self._lists = Bulkhead(self.limits.lists, self.limits.queue_wait)
+        self._log = context.log
+
+    @property
+    def capabilities(self) -> Capability:
+        """As the connector tells."""
+        return self._connector.capabilities
+
+    @property
+    def resting(self) -> bool:
+        """Whether calls are refused at present."""
+        return self.breaker.state is State.OPEN
+
+    async def check(self, scope: Scope, place: Place | None = None) -> Report:
+        """The connector's own check, bounded, past the breaker: operations want to know now."""
+        async with asyncio.timeout(self.limits.list + self.limits.first_byte):
+            report = await self._connector.check(scope, place)
+        if report.ok and scope is not Scope.PARAMETERS:
+            self.breaker.reset()
+        return report
+
+    async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
+        """See Connector.list. Raises DeadlineExceeded(list), Busy, and what the source raises."""
+        async with self._place(self._lists):
+            return await self._tried(
+                "list",
+                lambda: self._connector.list(place, page=page, limit=limit),
+                self.limits.list,
+            )
+
+    async def stat(self, place: Place, id: str) -> Entry:
+        """See Connector.stat."""
+        async with self._place(self._reads):
+            entry = await self._tried(
+                "stat", lambda: self._connector.stat(place, id), self.limits.first_byte
+            )
+        return self._published(place, entry)
+
+    async def read(
+        self,
+        place: Place,
+        id: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+    ) -> "GuardedReader":
+        """See Connector.read; comes back when the first piece is there, so that every error
+        that a page can still tell is told before the answer starts."""
+
+        async def first() -> GuardedReader:
+            reader = await self._connector.read(
+                place, id, offset=offset, length=length, version=version
+            )
+            guarded = GuardedReader(self, reader)
+            try:
+                self._published(place, reader.entry)
+                await guarded.prime()
+            except BaseException:
+                await guarded.discard()
+                raise
+            return guarded
+
+        await self._reads.take()
+        try:
+            guarded = await self._tried("read", first, self.limits.first_byte)
+        except BaseException:
+            self._reads.give()
+            raise
+        guarded.hold(self._reads.give)
+        return guarded
+
+    async def put(
+        self, place: Place, folder: str, name: str, body: AsyncIterable[bytes], **options: Any
+    ) -> Entry:
+        """See Connector.put. Never tried twice: the body is a stream. Bounded by the caller's
+        own pace, so only the pauses of the source are timed by its connection."""
+        async with self._place(self._reads):
+            return await self._once(
+                "put", lambda: self._connector.put(place, folder, name, body, **options), None
+            )
+
+    async def aclose(self) -> None:
+        """Close the connector, then what it borrowed."""
+        try:
+            await self._connector.aclose()
+        finally:
+            await self._context.aclose()
+
+    # --- how a call is made
+
+    @asynccontextmanager
+    async def _place(self, bulkhead: Bulkhead) -> AsyncIterator[None]:
+        await bulkhead.take()
+        try:
+            yield
+        finally:
+            bulkhead.give()
+
+    async def _tried(self, call: str, make: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Once, and once more after a failure that may pass."""
+        try:
+            return await self._once(call, make, deadline)
+        except (Busy, DeadlineExceeded):
+            raise  # a second wait of the same length would only keep the person waiting
+        except SourceError as e:
+            if not e.retryable:
+                raise
+            wait = e.retry_after if e.retry_after is not None else self.limits.retry_after
+            if wait > self.limits.queue_wait:
+                raise
+            await asyncio.sleep(wait)
+        return await self._once(call, make, deadline)
+
+    async def _once(
+        self, call: str, make: Callable[[], Awaitable[T]], deadline: float | None
+    ) -> T:
+        self.breaker.enter()
+        start = time.monotonic()
+        try:
+            result = await self._bounded(call, make, deadline)
+        except SourceError as e:
+            self.judge(call, e)
+            raise
+        except asyncio.CancelledError:
+            self.breaker.abandoned()
+            CALLS.labels(self.name, call, "cancelled").inc()
+            raise
+        self.breaker.succeeded()
+        CALLS.labels(self.name, call, "ok").inc()
+        SECONDS.labels(self.name, call).observe(time.monotonic() - start)
+        return result
+
+    async def _bounded(
+        self, call: str, make: Callable[[], Awaitable[T]], deadline: float | None
+    ) -> T:
+        phase = "list" if call == "list" else "first_byte"
+        try:
+            async with asyncio.timeout(deadline) as timer:
+                return await make()
+        except TimeoutError:
+            if timer.expired():
+                raise DeadlineExceeded(phase=phase) from None
+            raise DeadlineExceeded(phase="connect") from None
+        except (SourceError, asyncio.CancelledError):
+            raise
+        except Exception as e:  # a connector's bug must not be the page's
+            self._log.error("source_surprise", call=call, exc_info=e)
+            raise ProtocolError(f"unexpected {type(e).__name__}") from e
+
+    def judge(self, call: str, error: SourceError) -> None:
+        """Tell the breaker, the metrics and the log of a failure."""
+        CALLS.labels(self.name, call, error.code).inc()
+        before = self.breaker.state
+        if isinstance(error, AuthFailed):
+            self.breaker.failed(attention=True)
+        elif error.counts:
+            self.breaker.failed()
+        elif isinstance(error, Busy):
+            return
+        else:
+            self.breaker.succeeded()  # it answered, and knew what it said
+        if error.owner == "ops":
+            self._log.warning(
+                "source_failed",
+                call=call,
+                code=error.code,
+                error=str(error),
+                native=error.native,
+                breaker=self.breaker.state.value,
+                opened=before is not self.breaker.state,
+            )
+
+    def _published(self, place: Place, entry: Entry) -> Entry:
+        """The second look at the border: a connector that lets something through is caught."""
+        if not place.holds(entry.folder):
+            self._log.error("source_crossed_border", klant=place.klant)
+            raise NotFound()
+        return entry
+
+
+class GuardedReader:
+    """A reader with its idle deadline, its count of bytes and its place in the bulkhead."""
+
+    def __init__(self, guard: Guarded, reader: Reader) -> None:
+        self._guard = guard
+        self._reader = reader
+        self._pieces = reader.__aiter__()
+        self._first: bytes | None = None
+        self._give: Callable[[], None] | None = None
+        self._count = 0
+        self._closed = False
+
+    @property
+    def entry(self) -> Entry:
+        """The document, as found when it was opened."""
+        return self._reader.entry
+
+    @property
+    def offset(self) -> int:
+        """Where the first byte stands."""
+        return self._reader.offset
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that will come, when known."""
+        return self._reader.length
+
+    async def prime(self) -> None:
+        """Wait for the first piece (b"" when the document is empty)."""
+        self._first = await anext(self._pieces, b"")
+
+    def hold(self, give: Callable[[], None]) -> None:
+        """Keep a place until closed."""
+        self._give = give
+        STREAMS.labels(self._guard.name).inc()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces. Raises DeadlineExceeded(idle), IntegrityError, Unavailable."""
+        try:
+            piece = self._first
+            while piece:
+                self._count += len(piece)
+                yield piece
+                piece = await self._next()
+            self._complete()
+        except SourceError as e:
+            self._guard.judge("stream", e)
+            raise
+        finally:
+            await self.aclose()
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._guard.limits.idle):
+                return await anext(self._pieces, b"")
+        except TimeoutError:
+            raise DeadlineExceeded(phase="idle") from None
+        except (SourceError, asyncio.CancelledError):
+            raise
+        except Exception as e:
+            raise ProtocolError(f"unexpected {type(e).__name__}") from e
+
+    def _complete(self) -> None:
+        if self.length is not None and self._count != self.length:
+            raise IntegrityError(f"{self._count} bytes came of {self.length}")
+
+    async def discard(self) -> None:
+        """Close a reader that was never given out."""
+        self._closed = True
+        await self._reader.aclose()
+
+    async def aclose(self) -> None:
+        """Close it and free the place. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        BYTES.labels(self._guard.name).inc(self._count)
+        STREAMS.labels(self._guard.name).dec()
+        try:
+            await self._reader.aclose()
+        finally:
+            if self._give is not None:
+                self._give()

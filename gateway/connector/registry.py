@@ -1,0 +1,92 @@
+"""Finds the connector of a kind: ``connectors/<kind>.py``, or a third party's entry point.
+
+The gateway imports no connector by name. A module holds one class whose `kind` is the
+module's name. Entry points of the group ``gateway.connectors`` come second; they cannot
+take the name of a kind that ships. A broken plug-in is reported, it does not stop the others.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from gateway.connector.contract import API_VERSION, Connector
+from gateway.errors import ConfigInvalid
+
+GROUP = "gateway.connectors"
+PACKAGE = "connectors"
+_KIND = re.compile(r"^[a-z][a-z0-9_]*$")
+
+AnyConnector = type[Connector[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class NotLoaded:
+    """A kind that exists and cannot be used; `reason` is for operations."""
+
+    kind: str
+    reason: str
+
+
+def _class_in(module: ModuleType, kind: str) -> AnyConnector:
+    for _, candidate in inspect.getmembers(module, inspect.isclass):
+        if issubclass(candidate, Connector) and getattr(candidate, "kind", None) == kind:
+            return candidate
+    raise ConfigInvalid(f"{module.__name__} holds no Connector with kind = {kind!r}")
+
+
+def _checked(found: AnyConnector, kind: str) -> AnyConnector:
+    if found.api_version != API_VERSION:
+        raise ConfigInvalid(
+            f"{kind} is made for version {found.api_version} of the contract, this is {API_VERSION}"
+        )
+    return found
+
+
+def _shipped() -> list[str]:
+    package = importlib.import_module(PACKAGE)
+    return [m.name for m in pkgutil.iter_modules(package.__path__) if _KIND.match(m.name)]
+
+
+def _third_party() -> Mapping[str, EntryPoint]:
+    shipped = set(_shipped())
+    return {e.name: e for e in entry_points(group=GROUP) if e.name not in shipped}
+
+
+@cache
+def find(kind: str) -> AnyConnector:
+    """The class of a kind. Raises ConfigInvalid, naming the kinds that exist."""
+    if kind in _shipped():
+        return _checked(_class_in(importlib.import_module(f"{PACKAGE}.{kind}"), kind), kind)
+    entry = _third_party().get(kind)
+    if entry is None:
+        raise ConfigInvalid(f"no kind {kind!r}; there are: {', '.join(kinds())}", field="kind")
+    try:
+        found = entry.load()
+    except Exception as e:  # a stranger's module may raise anything while it is imported
+        raise ConfigInvalid(f"plug-in {kind} is not loaded: {e!r}", field="kind") from e
+    if not (inspect.isclass(found) and issubclass(found, Connector)):
+        raise ConfigInvalid(f"plug-in {kind} is not a Connector", field="kind")
+    return _checked(found, kind)
+
+
+def kinds() -> list[str]:
+    """Names of all kinds, shipped first."""
+    return [*sorted(_shipped()), *sorted(_third_party())]
+
+
+def overview() -> dict[str, AnyConnector | NotLoaded]:
+    """Every kind with its class, or why it is not loaded."""
+    found: dict[str, AnyConnector | NotLoaded] = {}
+    for kind in kinds():
+        try:
+            found[kind] = find(kind)
+        except Exception as e:
+            found[kind] = NotLoaded(kind, str(e))
+    return found

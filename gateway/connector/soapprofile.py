@@ -1,0 +1,251 @@
+"""What a SOAP back office is like, as data: the models of a profile and its templates.
+
+A profile says which operations of a pinned WSDL give the dossier items, their attachments and
+a document's content, and where in the answers things stand. Its whole language is element
+paths (``a/b``, ``@attribute``, ``a/@attribute``, by local names) and placeholders:
+
+``{klant.root}`` ``{klant.number}``   the place; ``{id.<part>}``  parts of a document's id
+``{page.skip}`` ``{page.take}``       paging;    ``{auth.secret}`` the credential, wrapped
+``{word.<name>}`` ``{field.<name>}``  what the firm may set: words, and names of columns
+
+A placeholder's value is always text: in an argument marked ``xml`` it is escaped before it is
+put in, and every argument is escaped again by the envelope. What comes from a klant's place or
+from a browser (``klant.*``, ``id.*``) must match its pattern in ``accept`` as a whole.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Literal, Self
+from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from gateway.connector.soapstream import parse
+from gateway.errors import ConfigInvalid, ProtocolError
+
+_PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field)\.[a-z_]+)\}")
+_FIXED = {"klant.root", "klant.number", "page.skip", "page.take", "auth.secret"}
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_QUOTES = {'"': "&quot;", "'": "&apos;"}
+
+
+def escaped(value: str) -> str:
+    """As text or as an attribute's value. Raises ValueError for what XML cannot hold."""
+    if _NOT_XML.search(value):
+        raise ValueError("a character that XML cannot hold")
+    return escape(value, _QUOTES)
+
+
+class Template:
+    """Text with placeholders. `names`: those that stand in it."""
+
+    def __init__(self, text: str, *, xml: bool = False) -> None:
+        parts = _PLACEHOLDER.split(text)
+        self._literals, self.names = parts[::2], tuple(parts[1::2])
+        self._xml = xml
+        if any("{" in p or "}" in p for p in self._literals):
+            raise ValueError(f"only placeholders such as {{klant.root}} stand in braces: {text}")
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """With the values put in; escaped when it is XML. Raises ValueError, KeyError."""
+        found = [self._literals[0]]
+        for name, literal in zip(self.names, self._literals[1:], strict=True):
+            found += (escaped(values[name]) if self._xml else values[name], literal)
+        return "".join(found)
+
+
+class Model(BaseModel):
+    """Unknown keys are errors; objects do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pinned(Model):
+    """A file in the folder ``wsdl`` of the configuration, with the only content it may have."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Wsdl(Pinned):
+    """imports: what the WSDL imports, by the location that stands in it."""
+
+    imports: dict[str, Pinned] = {}
+
+
+class Service(Model):
+    """One WSDL. path: below the source's `url`."""
+
+    wsdl: Wsdl
+    path: str = Field(pattern=r"^[^/?#\s][^?#\s]*$")
+
+
+class Xml(Model):
+    """An argument that is itself XML in a string."""
+
+    xml: str
+
+    @model_validator(mode="after")
+    def _well_formed(self) -> Self:
+        template = Template(self.xml, xml=True)
+        try:
+            parse(template.fill(dict.fromkeys(template.names, "1")).encode())
+        except ProtocolError as e:
+            raise ValueError(str(e)) from None
+        return self
+
+
+Arguments = dict[str, str | Xml]
+
+
+class Call(Model):
+    """An operation with its arguments."""
+
+    service: str
+    operation: str
+    args: Arguments = {}
+
+    def templates(self, other: Arguments | None = None) -> dict[str, Template]:
+        """Of each argument; `other` replaces some."""
+        merged = {**self.args, **(other or {})}
+        return {
+            k: Template(v.xml, xml=True) if isinstance(v, Xml) else Template(v)
+            for k, v in merged.items()
+        }
+
+
+class Table(Call):
+    """A call whose answer holds rows.
+
+    result: path below soap:Body. inner_xml: the result is XML in a string. rows: path to each
+    row, from the result element, or with `inner_xml` from the inner document's root, which is
+    its first part; a last part ``*`` is any element. fields: path of each field in a row.
+    """
+
+    result: str
+    inner_xml: bool = False
+    rows: str
+    fields: dict[str, str]
+
+
+class Paging(Model):
+    """skip and take, as far as a page that is empty (or `short`)."""
+
+    page_size: int = Field(default=100, ge=1, le=1000)
+    stop: Literal["empty", "short"] = "empty"
+
+
+class Listing(Table):
+    """The table of dossier items. where: fields that must have a value, whatever was asked."""
+
+    where: dict[str, str]
+    paging: Paging = Paging()
+
+
+class Read(Call):
+    """The call that gives a document. content: path below soap:Body."""
+
+    content: str
+    encoding: Literal["base64"] = "base64"
+
+
+class ErrorRule(Model):
+    """match: a pattern in a fault's code and text. to: the error's code."""
+
+    match: re.Pattern[str]
+    to: Literal[
+        "auth_failed", "permission_denied", "not_found", "rate_limited", "unavailable",
+        "too_large", "config_invalid", "protocol_error",
+    ]  # fmt: skip
+    operation: str = ""
+
+
+class Ok(Model):
+    """For services that tell success in an element instead of by a fault; paths below Body/*."""
+
+    element: str
+    equals: str
+    message: str
+
+
+class Auth(Model):
+    """How the credential is given: as an argument (`{auth.secret}`), or in the HTTP header.
+
+    wrap: what is put around it; a credential that is wrapped already is taken as it is.
+    """
+
+    kind: Literal["body", "basic", "bearer", "none"] = "none"
+    wrap: str = "{secret}"
+
+    def wrapped(self, secret: str) -> str:
+        """As the service expects it."""
+        before, _, after = self.wrap.partition("{secret}")
+        whole = secret.strip()
+        if before and whole.startswith(before) and whole.endswith(after):
+            return whole
+        return before + whole + after
+
+
+class Profile(Model):
+    """A kind of SOAP back office; see the module."""
+
+    title: str
+    services: dict[str, Service]
+    auth: Auth = Auth()
+    words: dict[str, str] = {}
+    accept: dict[str, re.Pattern[str]]
+    id: tuple[str, ...] = Field(min_length=1)
+    probe: str = Field(description="a klant's place that `check` asks for; need not exist")
+    timezone: str = "UTC"
+    list: Listing
+    find: Arguments
+    attachments: Table | None = None
+    read: Read
+    errors: tuple[ErrorRule, ...] = ()
+    ok: Ok | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    def calls(self) -> Iterator[tuple[str, Call, Arguments]]:
+        """Every call with its name, and the arguments that it changes."""
+        yield "list", self.list, {}
+        yield "find", self.list, self.find
+        yield "read", self.read, {}
+        if self.attachments is not None:
+            yield "attachments", self.attachments, {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        known = _FIXED | {f"id.{p}" for p in self.id} | {f"word.{w}" for w in self.words}
+        known |= {f"field.{f}" for f in self.list.fields}
+        names = {n for w in self.list.where.values() for n in Template(w).names}
+        for name, call, changed in self.calls():
+            if call.service not in self.services:
+                raise ValueError(f"{name}: no service {call.service!r}")
+            names |= {n for t in call.templates(changed).values() for n in t.names}
+        outside = {n for n in names if n.startswith(("klant.", "id."))}
+        if lacking := (names - known) | (outside - set(self.accept)):
+            raise ValueError(f"unknown, or not in accept: {', '.join(sorted(lacking))}")
+        if not self.list.where:
+            raise ValueError("without `where` a source's filter is the only border of a dossier")
+        return self
+
+
+def load(text: str, name: str) -> Profile:
+    """The profile in a YAML text. Raises ConfigInvalid with every fault."""
+    try:
+        yaml = YAML(typ="safe", pure=True)
+        yaml.version = (1, 2)
+        return Profile.model_validate(yaml.load(text))
+    except YAMLError as e:
+        raise ConfigInvalid(f"profile {name}: {' '.join(str(e).split())}", field="profile") from None
+    except ValidationError as e:
+        faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors())
+        raise ConfigInvalid(f"profile {name}: {'; '.join(faults)}", field="profile") from None

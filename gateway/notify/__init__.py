@@ -1,0 +1,1 @@
+"""Telling people: text messages and mail."""

@@ -1,0 +1,178 @@
+"""Templates to answers: Jinja2 with autoescape, the catalogue, formats, and what each page needs.
+
+Dutch is the source language; the English texts stand in ``templates/locale/en.po``. A text of
+Python (an error sentence) is looked up by a filter, ``{{ fault|said }}``: it stays escaped,
+where ``_()`` gives markup and is for texts that stand in the template itself.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+from aiohttp import web
+from babel.dates import format_date, format_time
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from markupsafe import Markup
+
+from gateway.domain import media
+from gateway.domain.firm import Firm, Text
+from gateway.pages import assets
+from gateway.pages.context import here, portal
+from gateway.pages.security import form_token, set_cookie
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+ENVIRONMENT = web.AppKey("jinja", dict[str, jinja2.Environment])
+
+
+class Catalogue:
+    """Translations of one language; Dutch text itself when there is none."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    @classmethod
+    def read(cls, path: Path) -> "Catalogue":
+        """From a gettext file (.po)."""
+        with path.open("rb") as file:
+            found = read_po(file)
+        return cls({str(m.id): str(m.string) for m in found if m.id and m.string})
+
+    def gettext(self, text: str) -> str:
+        """The text in this language."""
+        return self._texts.get(text, text)
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        """The text for a number of things."""
+        return self.gettext(one if count == 1 else many)
+
+
+def environments(folder: Path) -> dict[str, jinja2.Environment]:
+    """One environment a language, over the templates in `folder`."""
+    catalogues = {"nl": Catalogue({}), "en": Catalogue.read(folder / "locale" / "en.po")}
+    return {language: _environment(folder, language, c) for language, c in catalogues.items()}
+
+
+def _environment(folder: Path, language: str, catalogue: Catalogue) -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+        auto_reload=False,
+    )
+    made.install_gettext_callables(  # type: ignore[attr-defined]
+        catalogue.gettext, catalogue.ngettext, newstyle=True
+    )
+    made.filters.update(
+        date=lambda at: date(at),
+        time=lambda at: clock(at),
+        size=lambda size: size_text(size, language),
+        in_=lambda text: text.in_(language) if isinstance(text, Text) else text,
+        said=catalogue.gettext,
+        paragraphs=paragraphs,
+        dial=lambda number: "".join(c for c in number if c in "+0123456789"),
+        initials=initials,
+        media=media.of,
+    )
+    made.globals.update(language=language, icon=icon, asset=assets.url)
+    return made
+
+
+def date(at: datetime | None) -> str:
+    """dd-mm-jjjj in Amsterdam; "" when not known."""
+    return format_date(at.astimezone(AMSTERDAM), "dd-MM-yyyy", locale="nl") if at else ""
+
+
+def clock(at: datetime) -> str:
+    """hh:mm in Amsterdam."""
+    return format_time(at.astimezone(AMSTERDAM), "HH:mm", locale="nl")
+
+
+def size_text(size: int | None, language: str = "nl") -> str:
+    """A file's size as people write it: "23,1 KB"; "" when not known. KB is 1,024 bytes."""
+    if size is None:
+        return ""
+    if size < 1024:
+        return f"{size} B"
+    amount, unit = float(size), "B"
+    for unit in ("KB", "MB", "GB", "TB"):
+        amount /= 1024
+        if amount < 1023.95:
+            break
+    return f"{format_decimal(amount, '#,##0.0', locale=language)} {unit}"
+
+
+def paragraphs(text: str) -> Markup:
+    """Text with blank lines in it as paragraphs of HTML."""
+    parts = (part.strip() for part in text.split("\n\n"))
+    return Markup("\n").join(Markup("<p>{}</p>").format(part) for part in parts if part)
+
+
+def initials(name: str) -> str:
+    """First letters of the first and the last word of a name."""
+    words = name.split()
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+def icon(name: str, label: str = "") -> Markup:
+    """An icon of the sprite. Without a label it is decoration, hidden from screen readers."""
+    told = Markup(' role="img" aria-label="{}"').format(label) if label else Markup(
+        ' aria-hidden="true"'
+    )
+    return Markup('<svg class="icon" focusable="false"{}><use href="{}#{}"></use></svg>').format(
+        told, assets.url("vendor/icons.svg"), name
+    )
+
+
+def firm_of(request: web.Request) -> Firm | None:
+    """Whose look the page has: the visitor's firm, that of the path, or that of the host."""
+    known = here(request)
+    if known.visitor:
+        return known.visitor.firm
+    named = request.match_info.get("firm")
+    return (portal(request).firms.get(named) if named else None) or known.host_firm
+
+
+def page(
+    request: web.Request, template: str, *, status: int = 200, **values: Any
+) -> web.Response:
+    """An HTML answer. `template` is below templates/; `values` go to it."""
+    known = here(request)
+    environment = request.config_dict[ENVIRONMENT][known.language]
+    html = environment.get_template(template).render(
+        request_id=known.id,
+        nonce=known.nonce,
+        visitor=known.visitor,
+        firm=firm_of(request),
+        product=portal(request).product,
+        form_token=form_token(request),
+        path=request.rel_url.path,
+        here=str(request.rel_url),
+        picture=request.config_dict[assets.PICTURES].url,
+        **values,
+    )
+    response = web.Response(text=html, content_type="text/html", status=status)
+    keep_cookies(request, response)
+    return response
+
+
+def redirect(request: web.Request, to: str) -> web.Response:
+    """Go on to a path of ours, with GET."""
+    response = web.Response(status=303, headers={"Location": to})
+    keep_cookies(request, response)
+    return response
+
+
+def keep_cookies(request: web.Request, response: web.StreamResponse) -> None:
+    """Give the form cookie where it is new, and take away a session cookie that opens nothing."""
+    known = here(request)
+    if known.form_key_is_new and known.visitor is None:
+        set_cookie(request, response, "formulier", known.form_key)
+    if known.cookie_is_stale:
+        set_cookie(request, response, "sessie", "")

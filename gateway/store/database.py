@@ -1,0 +1,99 @@
+"""The pool, and transactions that name their firm.
+
+Connections work as the role ``map_app``, which row-level security holds. The role is given
+when connecting, so it is also what RESET ROLE goes back to. A query outside `tenant` sees no
+row of any firm.
+"""
+
+import ssl as ssl_module
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from gateway import log
+from gateway.errors import PortalError
+
+ROLE = "map_app"
+
+Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+Record: TypeAlias = asyncpg.Record
+
+#: What a lost server looks like; the next attempt gets a new connection.
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionError,
+    OSError,
+)
+
+
+class DatabaseDown(PortalError):
+    """PostgreSQL cannot be reached at this moment."""
+
+
+class Database:
+    """A pool of connections of the application role."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(
+        cls, dsn: str, *, most: int = 16, ssl: ssl_module.SSLContext | None = None
+    ) -> Self:
+        """Open the pool. `dsn` may name several hosts; a failover is survived by reconnecting.
+
+        The server need not be up: connections are made when they are needed.
+        """
+        pool = asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=most,
+            command_timeout=30,
+            timeout=5,
+            ssl=ssl,
+            server_settings={
+                "role": ROLE,
+                "application_name": "mijnaccountantsportal",
+                "idle_in_transaction_session_timeout": "60s",
+            },
+        )
+        await pool
+        return cls(pool)
+
+    @asynccontextmanager
+    async def tenant(self, firm: str) -> AsyncIterator[Connection]:
+        """A transaction that sees and writes one firm. Raises DatabaseDown."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute("select set_config('app.firm', $1, true)", firm)
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection that sees no firm: for the functions that work across firms."""
+        try:
+            connection = await self._pool.acquire()
+        except (*LOST, TimeoutError) as e:
+            log.get().warning("database_down", error=type(e).__name__)
+            raise DatabaseDown from e
+        try:
+            yield connection
+        except LOST as e:
+            raise DatabaseDown from e
+        finally:
+            await self._pool.release(connection)
+
+    async def ping(self) -> None:
+        """Raises DatabaseDown when a query is not answered."""
+        async with self.connection() as connection:
+            await connection.fetchval("select 1")
+
+    async def close(self) -> None:
+        """Close every connection; those in use are waited for, briefly."""
+        self._pool.terminate() if self._pool.is_closing() else await self._pool.close()

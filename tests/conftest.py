@@ -1,0 +1,96 @@
+"""Fixtures that every test may use: a real PostgreSQL, and skips that are told."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from gateway.demo.postgres import Server
+from gateway.store.migrate import migrate
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+#: What no machine of ours can install; any other skip is one that the machine could avoid.
+UNAVOIDABLE = "not here: "
+
+_FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With MAP_STRICT_SKIPS=1 a skip that the machine could have avoided is a failure."""
+    report = yield
+    if os.environ.get("MAP_STRICT_SKIPS") == "1" and report.skipped and not hasattr(
+        report, "wasxfail"
+    ):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        if UNAVOIDABLE not in reason:
+            report.outcome = "failed"
+            report.longrepr = f"skipped, and this machine could have avoided it: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of facts and third-party examples beside the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{UNAVOIDABLE}the folder ../shared with third-party examples")
+    return SHARED
+
+
+def _database(dsn: str, name: str) -> str:
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this test process alone."""
+    folder = Path(tempfile.mkdtemp(prefix="map-test-"))
+    folder.chmod(0o711)
+    server = Server(folder / "postgres", settings=_FAST)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(server.data, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Server) -> str:
+    """Name of a migrated, empty database to clone."""
+
+    async def make() -> None:
+        connection = await asyncpg.connect(postgres.dsn())
+        await connection.execute("create database template_map")
+        await connection.close()
+        await migrate(postgres.dsn("template_map"))
+
+    asyncio.run(make())
+    return "template_map"
+
+
+@pytest.fixture
+async def dsn(postgres: Server, template: str) -> AsyncIterator[str]:
+    """Address of a fresh, migrated database, as its owner."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(postgres.dsn())
+    try:
+        await connection.execute(f'create database "{name}" template "{template}"')
+        yield postgres.dsn(name)
+        await connection.execute(f'drop database "{name}" with (force)')
+    finally:
+        await connection.close()
