@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway import log
 from gateway.api import health
+from gateway.domain import throttle
 from gateway.domain.keys import Keys
 from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
@@ -54,6 +55,8 @@ async def opened(settings: Settings) -> AsyncIterator[Portal]:
             db=db,
             keys=keys,
             sms=sender,
+            sms_limits=throttle.per_number(gateway.sms.ten_minutes, gateway.sms.day),
+            sms_countries=gateway.sms.countries,
             passwords=passwords,
             sources=sources,
             listings=listings,

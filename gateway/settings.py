@@ -112,6 +112,8 @@ class Sms(Model):
     via: MessagebirdSms | BirdSms | SimulatedSms = Field(discriminator="kind")
     countries: tuple[str, ...] = Field(default=("NL", "BE", "DE"), description="ISO 3166 codes")
     timeout: float = Field(default=8.0, gt=0, le=30)
+    ten_minutes: int = Field(default=5, ge=3, description="messages to one number, 10 minutes")
+    day: int = Field(default=20, ge=5, description="messages to one number, a day")
 
 
 class Mail(Model):

@@ -5,9 +5,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -30,17 +29,29 @@ _FAST = {
 }
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
+def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
     """With MAP_STRICT_SKIPS=1 a skip that the machine could have avoided is a failure."""
+    if os.environ.get("MAP_STRICT_SKIPS") != "1" or not report.skipped:
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not hasattr(report, "wasxfail") and not reason.startswith(f"Skipped: {UNAVOIDABLE}"):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: this machine could have avoided it: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that skips, in itself or in a fixture."""
     report = yield
-    if os.environ.get("MAP_STRICT_SKIPS") == "1" and report.skipped and not hasattr(
-        report, "wasxfail"
-    ):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
-        if UNAVOIDABLE not in reason:
-            report.outcome = "failed"
-            report.longrepr = f"skipped, and this machine could have avoided it: {reason}"
+    _judge(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A module that is skipped whole."""
+    report = yield
+    _judge(report)
     return report
 
 
@@ -52,16 +63,14 @@ def shared() -> Path:
     return SHARED
 
 
-def _database(dsn: str, name: str) -> str:
-    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server of this test process alone."""
+    """A PostgreSQL server of this test process alone; MAP_DURABLE=1 makes it write for real."""
     folder = Path(tempfile.mkdtemp(prefix="map-test-"))
     folder.chmod(0o711)
-    server = Server(folder / "postgres", settings=_FAST)
+    server = Server(
+        folder / "postgres", settings={} if os.environ.get("MAP_DURABLE") == "1" else _FAST
+    )
     server.start()
     yield server
     server.stop()

@@ -19,16 +19,28 @@ from typing import Literal, Self
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from gateway.connector.soapstream import parse
+from gateway.connector.soaptree import Element, below, parse
 from gateway.errors import ConfigInvalid, ProtocolError
 
 _PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field)\.[a-z_]+)\}")
 _FIXED = {"klant.root", "klant.number", "page.skip", "page.take", "auth.secret"}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: Fields that a profile need not have and a firm's own listing may.
+OPTIONAL_FIELDS = frozenset(
+    {"title", "modified", "attachments", "size", "version", "file", "name", "folder"}
+)
+
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
@@ -170,6 +182,18 @@ class Ok(Model):
     equals: str
     message: str
 
+    def refusal(self, body: Element) -> tuple[str, str] | None:
+        """Code (the flag's value) and message when the flag is not as it should be."""
+        within = next(iter(body), None)
+        flag, message = (
+            below(within, path.split("/")) if within is not None else None
+            for path in (self.element, self.message)
+        )
+        told = "" if flag is None else (flag.text or "").strip()
+        if told == self.equals:
+            return None
+        return told, "" if message is None else message.text or ""
+
 
 class Auth(Model):
     """How the credential is given: as an argument (`{auth.secret}`), or in the HTTP header.
@@ -213,6 +237,22 @@ class Profile(Model):
         ZoneInfo(value)
         return value
 
+    def adapted(self, words: Mapping[str, str], fields: Mapping[str, str]) -> "Profile":
+        """With a firm's own words and columns. Raises ConfigInvalid for unknown ones."""
+        for option, given, known in (
+            ("words", words, set(self.words)),
+            ("fields", fields, set(self.list.fields) | OPTIONAL_FIELDS),
+        ):
+            if wrong := set(given) - known:
+                raise ConfigInvalid(
+                    f"{', '.join(sorted(wrong))}: the profile knows {', '.join(sorted(known))}",
+                    field=option,
+                )
+            if any(not v or _NOT_XML.search(v) for v in given.values()):
+                raise ConfigInvalid("a value is empty, or cannot stand in XML", field=option)
+        table = self.list.model_copy(update={"fields": {**self.list.fields, **fields}})
+        return self.model_copy(update={"words": {**self.words, **words}, "list": table})
+
     def calls(self) -> Iterator[tuple[str, Call, Arguments]]:
         """Every call with its name, and the arguments that it changes."""
         yield "list", self.list, {}
@@ -220,6 +260,13 @@ class Profile(Model):
         yield "read", self.read, {}
         if self.attachments is not None:
             yield "attachments", self.attachments, {}
+
+    def tables(self) -> Iterator[tuple[str, Table]]:
+        """Every call whose answer is a table."""
+        yield "list", self.list
+        yield "find", self.list
+        if self.attachments is not None:
+            yield "attachments", self.attachments
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -245,7 +292,8 @@ def load(text: str, name: str) -> Profile:
         yaml.version = (1, 2)
         return Profile.model_validate(yaml.load(text))
     except YAMLError as e:
-        raise ConfigInvalid(f"profile {name}: {' '.join(str(e).split())}", field="profile") from None
+        said = " ".join(str(e).split())
+        raise ConfigInvalid(f"profile {name}: {said}", field="profile") from None
     except ValidationError as e:
         faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors())
         raise ConfigInvalid(f"profile {name}: {'; '.join(faults)}", field="profile") from None

@@ -219,6 +219,7 @@ async def _record(
         await audit.record(
             c,
             "document_opened",
+            firm=visitor.firm.id,
             person=visitor.person_id,
             klant=klant.number,
             subject=f"{source.id}:{portal.keys.digest('document', id)}",
@@ -229,7 +230,8 @@ async def _record(
 async def show_categories(portal: Portal, visitor: Visitor, shown: bool) -> None:
     """Remember "toon categorie" or "Verberg categorie"."""
     async with portal.db.tenant(visitor.firm.id) as c:
-        await preferences.put(c, visitor.person_id, SHOW_CATEGORIES, "ja" if shown else "nee")
+        await preferences.put(
+            c, visitor.firm.id, visitor.person_id, SHOW_CATEGORIES, "ja" if shown else "nee")
 
 
 async def shows_categories(portal: Portal, visitor: Visitor) -> bool:

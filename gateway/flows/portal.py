@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.domain.firm import Firm
 from gateway.domain.keys import Keys
+from gateway.domain.throttle import Limit
 from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
 from gateway.flows.sources import Sources
@@ -27,6 +28,8 @@ class Portal:
     db: Database
     keys: Keys
     sms: SmsSender
+    sms_limits: tuple[Limit, Limit]
+    sms_countries: tuple[str, ...]
     passwords: Passwords
     sources: Sources
     listings: Listings

@@ -114,16 +114,10 @@ def _answer(request: web.Request, file: File, cache: str) -> web.Response:
 
 
 class Pictures:
-    """The pictures that the firms' files name, read when the configuration was."""
+    """The pictures that the firms' files name, by firm and name."""
 
-    def __init__(self, firms: Iterable[Firm], folder: Path) -> None:
-        """`folder` holds the firms' files; settings checked that the pictures are below it."""
-        self._files: dict[tuple[str, str], File] = {}
-        for firm in firms:
-            named = [(employee.id, employee.photo) for employee in firm.employees]
-            for name, picture in (*named, ("logo", firm.style.logo)):
-                if Path(picture).suffix.lower() in _PICTURES:
-                    self._files[firm.id, name] = _file(picture, (folder / picture).read_bytes())
+    def __init__(self, found: Mapping[tuple[str, str], File]) -> None:
+        self._files = dict(found)
 
     def get(self, firm: str, name: str) -> File | None:
         """The picture: "logo", or the id of an employee."""
@@ -133,6 +127,17 @@ class Pictures:
         """Its address; "" when the firm has none."""
         file = self.get(firm.id, name)
         return f"/kantoor/{firm.id}/beeld/{name}?v={file.digest}" if file else ""
+
+
+def pictures(firms: Iterable[Firm], folder: Path) -> Pictures:
+    """Read them. `folder` holds the firms' files; settings checked that all are below it."""
+    found: dict[tuple[str, str], File] = {}
+    for firm in firms:
+        named = [(employee.id, employee.photo) for employee in firm.employees]
+        for name, path in (*named, ("logo", firm.style.logo)):
+            if Path(path).suffix.lower() in _PICTURES:
+                found[firm.id, name] = _file(path, (folder / path).read_bytes())
+    return Pictures(found)
 
 
 PICTURES = web.AppKey("pictures", Pictures)

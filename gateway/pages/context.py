@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.domain.firm import Firm
+from gateway.errors import NotFound
 from gateway.flows.portal import Portal
 from gateway.flows.signing_in import Visitor
 
@@ -36,6 +37,17 @@ HERE: web.RequestKey[Here] = web.RequestKey("here", Here)
 def portal(request: web.Request) -> Portal:
     """The running installation."""
     return request.config_dict[PORTAL]
+
+
+def named_firm(request: web.Request) -> Firm | None:
+    """The firm that the path names, or the host; None on the shared address. Raises NotFound."""
+    host_firm, id = here(request).host_firm, request.match_info.get("firm")
+    if id is None:
+        return host_firm
+    firm = portal(request).firms.get(id)
+    if firm is None or host_firm not in (None, firm):
+        raise NotFound
+    return firm
 
 
 def here(request: web.Request) -> Here:

@@ -6,7 +6,7 @@ where ``_()`` gives markup and is for texts that stand in the template itself.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,8 +18,10 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from markupsafe import Markup
 
-from gateway.domain import media
+from gateway.domain import access, media, session
 from gateway.domain.firm import Firm, Text
+from gateway.domain.klant import Klant
+from gateway.flows.signing_in import Visitor
 from gateway.pages import assets
 from gateway.pages.context import here, portal
 from gateway.pages.security import form_token, set_cookie
@@ -139,27 +141,48 @@ def firm_of(request: web.Request) -> Firm | None:
     return (portal(request).firms.get(named) if named else None) or known.host_firm
 
 
+def _organisation(visitor: Visitor | None) -> Klant | None:
+    return access.may_see(visitor.klanten, visitor.klant) if visitor else None
+
+
+def _seconds_left(visitor: Visitor | None) -> int:
+    """Until the session ends when it is not used; the last use may not be written down yet."""
+    if visitor is None:
+        return 0
+    now = datetime.now(UTC)
+    idle, _ = session.ends(visitor.stage, visitor.firm.sessions, now - session.TOUCH)
+    return max(0, int((min(idle, visitor.ends_at) - now).total_seconds()))
+
+
 def page(
     request: web.Request, template: str, *, status: int = 200, **values: Any
 ) -> web.Response:
     """An HTML answer. `template` is below templates/; `values` go to it."""
     known = here(request)
     environment = request.config_dict[ENVIRONMENT][known.language]
-    html = environment.get_template(template).render(
-        request_id=known.id,
-        nonce=known.nonce,
-        visitor=known.visitor,
-        firm=firm_of(request),
-        product=portal(request).product,
-        form_token=form_token(request),
-        path=request.rel_url.path,
-        here=str(request.rel_url),
-        picture=request.config_dict[assets.PICTURES].url,
-        **values,
-    )
+    told = {
+        "request_id": known.id,
+        "nonce": known.nonce,
+        "visitor": known.visitor,
+        "organisation": _organisation(known.visitor),
+        "session_seconds": _seconds_left(known.visitor),
+        "firm": firm_of(request),
+        "product": portal(request).product,
+        "form_token": form_token(request) if known.form_key else "",
+        "path": request.rel_url.path,
+        "here": str(request.rel_url) if request.method in ("GET", "HEAD") else "",
+        "picture": request.config_dict[assets.PICTURES].url,
+    }
+    html = environment.get_template(template).render(told | values)
     response = web.Response(text=html, content_type="text/html", status=status)
     keep_cookies(request, response)
     return response
+
+
+def text(request: web.Request, words: str) -> str:
+    """A text of Python in the language of this request."""
+    said: str = request.config_dict[ENVIRONMENT][here(request).language].filters["said"](words)
+    return said
 
 
 def redirect(request: web.Request, to: str) -> web.Response:

@@ -1,4 +1,4 @@
-"""Whether requirements.lock is in step with setup.cfg; needs no network.
+"""Whether the locks are in step with setup.cfg and one another; needs no network.
 
 `python -m tests.house.lock` prints what is not and ends with 1.
 """
@@ -44,10 +44,26 @@ def faults(setup: str, lock: str) -> list[str]:
     return found
 
 
+def differences(everything: str, running: str) -> list[str]:
+    """What the lock of production has that the lock of development has not."""
+    known = set(_PIN.findall(everything))
+    return [
+        f"{n}=={v} is only in the lock to run"
+        for n, v in _PIN.findall(running)
+        if (n, v) not in known
+    ]
+
+
 def main() -> int:
     """Print the faults; 1 when there are any."""
-    setup, lock = (ROOT / name for name in ("setup.cfg", "requirements.lock"))
-    found = faults(setup.read_text("utf-8"), lock.read_text("utf-8"))
+    names = ("setup.cfg", "requirements.lock", "requirements-run.lock")
+    setup, everything, running = ((ROOT / name).read_text("utf-8") for name in names)
+    only_needed = setup.split("[options.extras_require]")[0] + "[options.extras_require]\n"
+    found = [
+        *faults(setup, everything),
+        *faults(only_needed, running),
+        *differences(everything, running),
+    ]
     for fault in found:
         print(f"{fault}: run `make lock`")
     return 1 if found else 0

@@ -211,6 +211,15 @@ begin
     return greatest(wait, 1);
 end $$;
 
+-- Seconds to wait before an attempt would be allowed; counts nothing.
+create function throttle_wait(wanted text, burst integer, period interval) returns double precision
+    language sql stable security definer set search_path = public
+    begin atomic
+        select greatest(0, extract(epoch from
+            coalesce((select t.until from throttle t where t.key = wanted), clock_timestamp())
+            + period / burst - clock_timestamp() - period))::double precision;
+    end;
+
 -- Forget attempts, as after a right password.
 create function throttle_clear(wanted text) returns void
     language sql security definer set search_path = public
@@ -218,5 +227,25 @@ create function throttle_clear(wanted text) returns void
         delete from throttle where key = wanted;
     end;
 
-revoke all on function firms_of, firms_with_mail, throttle_take, throttle_clear from public;
-grant execute on function firms_of, firms_with_mail, throttle_take, throttle_clear to map_app;
+revoke all on function firms_of, firms_with_mail, throttle_take, throttle_wait, throttle_clear
+    from public;
+grant execute on function firms_of, firms_with_mail, throttle_take, throttle_wait, throttle_clear
+    to map_app;
+
+-- What has served its purpose, in every firm.
+create function forget() returns bigint
+    language sql security definer set search_path = public
+    begin atomic
+        with sessions as (delete from session where ends_at < now() or idle_until < now()
+                          returning 1),
+             codes as (delete from code where expires_at < now() - interval '1 day' returning 1),
+             links as (delete from link where expires_at < now() - interval '7 days' returning 1),
+             mails as (delete from outbox where state <> 'waiting'
+                       and created_at < now() - interval '90 days' returning 1),
+             throttles as (delete from throttle where until < now() returning 1)
+        select (select count(*) from sessions) + (select count(*) from codes)
+             + (select count(*) from links) + (select count(*) from mails)
+             + (select count(*) from throttles);
+    end;
+revoke all on function forget from public;
+grant execute on function forget to map_app;

@@ -1,0 +1,224 @@
+"""S3's own words over HTTP: signed requests, listings and what its errors mean.
+
+Signing, sending and reading a listing are done here, because botocore takes milliseconds of
+the event loop for each request and 25 times as long for a listing.
+Source: Amazon S3 API Reference (ListObjectsV2, Error Responses).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import unquote_plus
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from gateway.connector.sigv4 import Signer, encode_path, encode_query
+from gateway.connector.soaptree import local, parse
+from gateway.errors import (
+    AuthFailed,
+    ConditionFailed,
+    ConfigInvalid,
+    DeadlineExceeded,
+    NotFound,
+    PermissionDenied,
+    ProtocolError,
+    RangeNotSatisfiable,
+    RateLimited,
+    SourceError,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
+
+#: What S3's codes mean to us, and the option at fault.
+CODES: Mapping[str, tuple[type[SourceError], str]] = {
+    "NoSuchKey": (NotFound, ""),
+    "NoSuchVersion": (NotFound, ""),
+    "MethodNotAllowed": (NotFound, ""),  # the newest version is a delete marker
+    "KeyTooLongError": (NotFound, ""),
+    "NoSuchBucket": (ConfigInvalid, "bucket"),
+    "InvalidBucketName": (ConfigInvalid, "bucket"),
+    "PermanentRedirect": (ConfigInvalid, "region"),
+    "TemporaryRedirect": (ConfigInvalid, "region"),
+    "AuthorizationHeaderMalformed": (ConfigInvalid, "region"),
+    "RequestTimeTooSkewed": (ConfigInvalid, ""),
+    "AccessDenied": (PermissionDenied, ""),
+    "AllAccessDisabled": (PermissionDenied, ""),
+    "InvalidAccessKeyId": (AuthFailed, "access_key"),
+    "SignatureDoesNotMatch": (AuthFailed, "secret_key"),
+    "ExpiredToken": (AuthFailed, "session_token"),
+    "InvalidToken": (AuthFailed, "session_token"),
+    "InvalidObjectState": (Unsupported, ""),  # archived: it must be restored first
+    "NotImplemented": (Unsupported, ""),
+    "PreconditionFailed": (ConditionFailed, ""),
+    "ConditionalRequestConflict": (ConditionFailed, ""),
+    "InvalidArgument": (ConditionFailed, ""),  # a continuation token that is no longer known
+    "InvalidRange": (RangeNotSatisfiable, ""),
+    "EntityTooLarge": (TooLarge, ""),
+    "SlowDown": (RateLimited, ""),
+    "ServiceUnavailable": (RateLimited, ""),
+    "RequestLimitExceeded": (RateLimited, ""),
+    "InternalError": (Unavailable, ""),
+    "RequestTimeout": (Unavailable, ""),
+}
+#: The same by HTTP status, for answers without a code (a HEAD has none) or not from S3.
+STATUSES: Mapping[int, type[SourceError]] = {
+    401: AuthFailed,
+    403: PermissionDenied,
+    404: NotFound,
+    412: ConditionFailed,
+    416: RangeNotSatisfiable,
+    429: RateLimited,
+}
+
+_LONGEST_LISTING = 4 * 1024 * 1024  # 1,000 of the longest keys, each byte written as %XX
+_LONGEST_ERROR = 64 * 1024
+
+Row = tuple[str, str, str, str]
+
+
+class Bucket:
+    """One bucket, with the keys to it. session: the source's, which minds the egress policy.
+
+    origin: scheme, host and port. path: what stands before a key, ending in "/".
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, origin: URL, path: str, signer: Signer
+    ) -> None:
+        self.session, self._origin, self._path = session, str(origin), path
+        self._signer = signer
+
+    def __str__(self) -> str:
+        return f"{self._origin}{self._path}"
+
+    async def send(
+        self,
+        method: str,
+        key: str = "",
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> aiohttp.ClientResponse:
+        """The answer, its body still to come. Raises SourceError for any but 200 and 206."""
+        path, text = self._path + encode_path(key), encode_query(query or {})
+        signed = self._signer.headers(method, path, text)
+        url = URL(f"{self._origin}{path}{'?' if text else ''}{text}", encoded=True)
+        with translated(Unavailable):
+            response = await self.session.request(
+                method,
+                url,
+                headers={**signed, "accept-encoding": "identity", **(headers or {})},
+                allow_redirects=False,
+            )
+        if response.status not in (200, 206):
+            raise await _failure(response)
+        return response
+
+    async def page(self, prefix: str, token: str, limit: int) -> tuple[list[Row], str]:
+        """Objects below a prefix as S3 tells them, and its token for the rest ("": no rest).
+
+        Raises ProtocolError when a key outside the prefix comes back.
+        """
+        query = {"list-type": "2", "prefix": prefix, "max-keys": str(limit)}
+        query["encoding-type"] = "url"  # keys may hold characters that XML cannot
+        if token:
+            query["continuation-token"] = token
+        try:
+            response = await self.send("GET", query=query)
+        except PermissionDenied:
+            raise
+        except NotFound as e:  # a prefix is always found: this is no bucket
+            raise ConfigInvalid(str(e), native=e.native, field="endpoint") from None
+        with translated(Unavailable):
+            rows, more = _rows(await _body(response, _LONGEST_LISTING))
+        if len(rows) > limit or not all(row["Key"].startswith(prefix) for row in rows):
+            raise ProtocolError("a listing holds keys that were not asked for")
+        return rows, more
+
+
+@contextmanager
+def translated(cut: type[SourceError]) -> Iterator[None]:
+    """Raises aiohttp's errors as ours; `cut`: for an answer that ended before its end."""
+    try:
+        yield
+    except aiohttp.ServerTimeoutError as e:
+        raise DeadlineExceeded(phase="connect", native=type(e).__name__) from None
+    except aiohttp.ClientPayloadError as e:
+        raise cut("the answer ended early", native=type(e).__name__) from None
+    except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as e:
+        raise ProtocolError(f"not HTTP: {e}", native=type(e).__name__) from None
+    except (aiohttp.ClientError, OSError) as e:
+        raise Unavailable(str(e), native=type(e).__name__) from None
+
+
+def failure(status: int, code: str, text: str, headers: Mapping[str, str]) -> SourceError:
+    """What an error of S3 means. code: empty when the answer held none."""
+    kind, field = CODES.get(code, (None, ""))
+    kind = kind or STATUSES.get(status) or _by_class(status, headers)
+    if kind is ConfigInvalid and field in ("", "region"):
+        text = f"{text}{_hint(code, headers)}"
+    wait = headers.get("Retry-After", "")
+    return kind(
+        f"{status} {code or 'without a code'} {text}".strip()[:300],
+        native=code or str(status),
+        field=field,
+        retry_after=float(wait) if wait.isdecimal() else None,
+    )
+
+
+def _by_class(status: int, headers: Mapping[str, str]) -> type[SourceError]:
+    if status == 503 and "Retry-After" in headers:
+        return RateLimited
+    if status >= 500:
+        return Unavailable
+    return ConfigInvalid if 300 <= status < 400 else ProtocolError
+
+
+def _hint(code: str, headers: Mapping[str, str]) -> str:
+    if code == "RequestTimeTooSkewed":
+        return " (the clock of this machine or of the service is wrong)"
+    region = headers.get("x-amz-bucket-region")
+    return f" (the bucket lies in region {region})" if region else ""
+
+
+async def _failure(response: aiohttp.ClientResponse) -> SourceError:
+    """The error in an answer; whatever is wrong with its body, the status still counts."""
+    try:
+        with translated(Unavailable):
+            root = parse(await _body(response, _LONGEST_ERROR))
+        found = {local(e.tag): (e.text or "").strip() for e in root}
+    except SourceError:
+        found = {}
+    response.close()
+    headers: dict[str, str] | CIMultiDictProxy[str] = response.headers
+    if region := found.get("Region"):
+        headers = {**headers, "x-amz-bucket-region": region}
+    return failure(response.status, found.get("Code", ""), found.get("Message", ""), headers)
+
+
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The whole body of a small answer. Raises ProtocolError when it is not small."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > most:
+            response.close()
+            raise ProtocolError(f"an answer of more than {most} bytes")
+    return bytes(body)
+
+
+def _rows(body: bytes) -> tuple[list[Row], str]:
+    """Objects of a ListBucketResult, and the token for the rest. Raises ProtocolError."""
+    root = parse(body)
+    if local(root.tag) != "ListBucketResult":
+        raise ProtocolError(f"a listing was expected, not {local(root.tag)[:40]}")
+    space = str(root.tag).removesuffix("ListBucketResult")
+    encoded = root.findtext(f"{space}EncodingType") == "url"
+    rows = [_row(e, space, encoded) for e in root.iterchildren(f"{space}Contents")]
+    if root.findtext(f"{space}IsTruncated") != "true":
+        return rows, ""
+    more = root.findtext(f"{space}NextContinuationToken")
+    if not more:
+        raise ProtocolError("a listing is cut off without a way to go on")
+    return rows, more

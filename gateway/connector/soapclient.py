@@ -1,0 +1,236 @@
+"""Calls the operations of a SOAP profile over HTTP, and reads what comes back.
+
+Answers with rows are read as a whole, in a thread when they are large. A document comes as a
+stream. What a service says instead of answering (a status, a Fault, a flag that is not ok)
+becomes an error of the contract, by the profile's own table.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+
+import aiohttp
+
+from gateway import errors
+from gateway.connector import soaptree
+from gateway.connector.context import Threads
+from gateway.connector.contract import CHUNK
+from gateway.connector.soapprofile import Profile
+from gateway.connector.soapstream import ContentScanner
+from gateway.connector.soapwsdl import Operation
+from gateway.errors import (
+    AuthFailed,
+    DeadlineExceeded,
+    IntegrityError,
+    NotFound,
+    ProtocolError,
+    RateLimited,
+    SourceError,
+    TooLarge,
+    Unavailable,
+)
+
+Row = dict[str, str]
+
+#: Bytes of an answer that is read as a whole, and of one that tells a refusal.
+MOST = 16 * 1024 * 1024
+REFUSAL = 64 * 1024
+
+#: An answer above this is read in a thread; below, the thread would cost more than the reading.
+SMALL = 128 * 1024
+
+_STATUS: Mapping[int, type[SourceError]] = {
+    401: AuthFailed,
+    403: AuthFailed,
+    408: Unavailable,
+    413: TooLarge,
+    429: RateLimited,
+    502: Unavailable,
+    503: Unavailable,
+    504: Unavailable,
+}
+_BY_CODE: Mapping[str, type[SourceError]] = {
+    c.code: c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, SourceError)
+}
+
+
+@contextmanager
+def _outside() -> Iterator[None]:
+    """What the network does, in the words of the contract."""
+    try:
+        yield
+    except TimeoutError:
+        raise DeadlineExceeded(phase="connect") from None
+    except aiohttp.ClientPayloadError as e:
+        raise IntegrityError(f"the answer is cut off: {e}") from None
+    except (aiohttp.ClientConnectionError, OSError) as e:
+        raise Unavailable(str(e) or type(e).__name__) from None
+    except (aiohttp.ClientError, ValueError) as e:
+        raise ProtocolError(f"{type(e).__name__}: {e}") from None
+
+
+async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
+    data = bytearray()
+    with _outside():
+        while piece := await response.content.read(CHUNK):
+            data += piece
+            if len(data) > most:
+                raise ProtocolError(f"the answer is larger than {most} bytes")
+    return bytes(data)
+
+
+class SoapStream:
+    """A document that is decoded while it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse, scanner: ContentScanner) -> None:
+        self._response, self._scanner = response, scanner
+        self._first = b""
+
+    async def prime(self) -> bytes | None:
+        """Read up to the document. What came instead, when there is none; else None."""
+        while not self._scanner.started:
+            piece = await self._piece()
+            if not piece:
+                self._scanner.close()
+                return bytes(self._scanner.head)
+            self._first += self._scanner.feed(piece)
+        return None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Pieces of at most CHUNK. Raises IntegrityError, ProtocolError, Unavailable."""
+        decoded = self._first
+        while True:
+            # Not a slice when it fits: that would copy every byte of the document.
+            if 0 < len(decoded) <= CHUNK:
+                yield decoded
+            for at in range(0, len(decoded) if len(decoded) > CHUNK else 0, CHUNK):
+                yield decoded[at : at + CHUNK]
+            piece = await self._piece()
+            if not piece:
+                break
+            decoded = self._scanner.feed(piece)
+        self._scanner.close()
+
+    async def _piece(self) -> bytes:
+        with _outside():
+            return await self._response.content.read(CHUNK)
+
+    def close(self) -> None:
+        """Cut the connection, unless the answer has been read to its end."""
+        self._response.close()
+
+
+class SoapClient:
+    """The calls of one source.
+
+    rows: what a call of the profile gives. stream: the document that `read` gives.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        calls: Mapping[str, Operation],
+        session: aiohttp.ClientSession,
+        threads: Threads,
+        *,
+        secret: str = "",
+        username: str = "",
+    ) -> None:
+        self._profile, self._calls = profile, calls
+        self._session, self._threads = session, threads
+        self._secret = secret
+        # Without "identity" aiohttp offers gzip, and the session does not unpack it.
+        self._headers = {"Accept-Encoding": "identity", **self._authorization(username)}
+        self._readers = {
+            name: soaptree.RowReader(t.result, t.rows, t.fields, t.inner_xml)
+            for name, t in profile.tables()
+        }
+
+    def _authorization(self, username: str) -> dict[str, str]:
+        auth = self._profile.auth
+        if auth.kind == "basic":
+            return {"Authorization": aiohttp.encode_basic_auth(username, self._secret, "utf-8")}
+        if auth.kind == "bearer":
+            return {"Authorization": f"Bearer {auth.wrapped(self._secret)}"}
+        return {}
+
+    async def rows(self, name: str, values: Mapping[str, str]) -> list[Row]:
+        """The rows that a call gives. Raises what the source says instead."""
+        call = self._calls[name]
+        response = await self._send(call, values)
+        try:
+            data = await _whole(response, MOST)
+        finally:
+            response.close()
+        if len(data) < SMALL:
+            return self._extract(name, data)
+        return await self._threads.run(self._extract, name, data)
+
+    def _extract(self, name: str, data: bytes) -> list[Row]:
+        root = soaptree.parse(data)
+        self._judge(self._calls[name], root)
+        return self._readers[name].read(root)
+
+    async def stream(self, values: Mapping[str, str]) -> SoapStream:
+        """The document, begun. Raises what the source says instead."""
+        call = self._calls["read"]
+        response = await self._send(call, values)
+        stream = SoapStream(response, ContentScanner(self._profile.read.content.split("/")))
+        try:
+            instead = await stream.prime()
+            if instead is not None:
+                raise self._refusal(call, instead)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    async def _send(self, call: Operation, values: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """Status 200, with the body still to be read; anything else is raised."""
+        body, headers = call.body(values), {**self._headers, **call.headers}
+        with _outside():
+            response = await self._session.post(
+                call.url, data=body, headers=headers, allow_redirects=False
+            )
+        try:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise ProtocolError("the answer is compressed, which was not asked for")
+            if response.status != 200:
+                raise await self._refused(call, response)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    async def _refused(self, call: Operation, response: aiohttp.ClientResponse) -> SourceError:
+        """A known status; a Fault, which SOAP sends with 500; else not our kind of service."""
+        status = response.status
+        if status == 500:
+            return self._refusal(call, await _whole(response, REFUSAL))
+        wait = response.headers.get("Retry-After", "")
+        return _STATUS.get(status, ProtocolError)(
+            f"HTTP {status}",
+            native=str(status),
+            retry_after=float(wait) if wait.isdecimal() else None,
+        )
+
+    def _refusal(self, call: Operation, data: bytes) -> SourceError:
+        """The error of an answer that does not hold what was asked for."""
+        try:
+            self._judge(call, soaptree.parse(data))
+        except SourceError as e:
+            return e
+        return NotFound("the source gives no content")
+
+    def _judge(self, call: Operation, root: soaptree.Element) -> None:
+        """Raises the error that a Fault, or an answer that is not ok, stands for."""
+        told = soaptree.fault(root)
+        if told is None and self._profile.ok is not None:
+            told = self._profile.ok.refusal(soaptree.body(root))
+        if told is None:
+            return
+        code, text = told
+        text = text.replace(self._secret, "…") if self._secret else text
+        for rule in self._profile.errors:
+            if rule.operation in ("", call.name) and rule.match.search(f"{code} {text}"):
+                raise _BY_CODE[rule.to](text[:300], native=code)
+        raise ProtocolError(text[:300], native=code)

@@ -1,0 +1,147 @@
+"""Reads small SOAP answers as a tree, by the local names of elements.
+
+Nothing of the network is trusted by its shape: `parse` takes no DTD and no entities, and
+fetches nothing. Names are compared without their namespaces, because services of the same
+WSDL differ in how they qualify them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from lxml import etree
+
+from gateway.errors import ProtocolError
+
+#: What stands in other modules' signatures; lxml has no public name for it.
+Element = etree._Element
+
+_SCHEMA = "{http://www.w3.org/2001/XMLSchema}"
+_DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
+
+
+def parse(data: bytes) -> Element:
+    """The root of a small document. Raises ProtocolError; also for any document type."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
+        remove_pis=True, huge_tree=False,
+    )  # fmt: skip
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as e:
+        raise ProtocolError(f"not XML: {e}") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ProtocolError("a document type is refused")
+    return root
+
+
+def local(tag: object) -> str:
+    """An element's name without its namespace."""
+    return str(tag).rpartition("}")[2]
+
+
+def child(element: Element, name: str) -> Element | None:
+    """The first child of that local name."""
+    return next((c for c in element if local(c.tag) == name), None)
+
+
+def below(element: Element, path: Sequence[str]) -> Element | None:
+    """The first element at a path of local names."""
+    found: Element | None = element
+    for name in path:
+        found = child(found, name) if found is not None else None
+    return found
+
+
+def body(root: Element) -> Element:
+    """The soap:Body of an answer. Raises ProtocolError."""
+    found = child(root, "Body") if local(root.tag) == "Envelope" else None
+    if found is None:
+        raise ProtocolError("not a SOAP answer")
+    return found
+
+
+def fault(root: Element) -> tuple[str, str] | None:
+    """Code and text of the Fault in an answer, of SOAP 1.1 or 1.2; None when it holds none."""
+    found = child(body(root), "Fault")
+    if found is None:
+        return None
+    code = child(found, "faultcode")
+    if code is None:
+        code = below(found, ("Code", "Value"))
+    text = " ".join(" ".join(str(t) for t in found.itertext()).split())
+    return (code.text or "" if code is not None else ""), text
+
+
+def inner(element: Element | None) -> Element | None:
+    """The document that stands as text in an element; None when there is no text."""
+    text = "" if element is None else (element.text or "").strip()
+    # .NET writes encoding="utf-16" into strings, which was true for the string only.
+    text = _DECLARATION.sub("", text, count=1)
+    return parse(text.encode("utf-8", "surrogatepass")) if text else None
+
+
+def rows(element: Element, path: Sequence[str]) -> Iterator[Element]:
+    """The elements at a path below an element; a last part "*" is any but an XML Schema."""
+    *way, last = path
+    within = below(element, way)
+    for found in within if within is not None else ():
+        if local(found.tag) == last or (last == "*" and not str(found.tag).startswith(_SCHEMA)):
+            yield found
+
+
+class Fields:
+    """Reads the fields of a row: `paths` maps a field's name to its place in the row."""
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        split = {name: path.split("/") for name, path in paths.items()}
+        cells = {n: p[0] for n, p in split.items() if len(p) == 1}
+        self._near = {cell: n for n, cell in cells.items() if not cell.startswith("@")}
+        # Two fields of one column, attributes, and deeper paths: one at a time.
+        self._rest = [(n, p) for n, p in split.items() if self._near.get(p[0]) != n]
+        self._known: dict[str, str | None] = {}
+
+    def read(self, row: Element) -> dict[str, str]:
+        """The fields that the row has."""
+        found: dict[str, str] = {}
+        known = self._known
+        for cell in row:
+            tag = str(cell.tag)
+            if tag not in known:
+                known[tag] = self._near.get(local(tag))
+            name = known[tag]
+            if name is not None:
+                found[name] = cell.text or ""
+        for name, path in self._rest:
+            value = self._one(row, path)
+            if value is not None:
+                found[name] = value
+        return found
+
+    def _one(self, row: Element, path: Sequence[str]) -> str | None:
+        *way, last = path
+        element = below(row, way if last.startswith("@") else path)
+        if element is None or not last.startswith("@"):
+            return None if element is None else element.text or ""
+        return next((str(v) for k, v in element.attrib.items() if local(k) == last[1:]), None)
+
+
+class RowReader:
+    """Reads the rows out of an answer; see `soapprofile.Table` for the words."""
+
+    def __init__(self, result: str, rows: str, fields: Mapping[str, str], inner_xml: bool) -> None:
+        self._wrapper, _, self._result = result.rpartition("/")
+        self._rows = rows.split("/")
+        self._fields = Fields(fields)
+        self._inner = inner_xml
+
+    def read(self, root: Element) -> list[dict[str, str]]:
+        """The rows of an answer. Raises ProtocolError when it is not the expected one."""
+        within = below(body(root), self._wrapper.split("/"))
+        if within is None:
+            raise ProtocolError(f"no {self._wrapper} in the answer")
+        found, way = child(within, self._result), self._rows
+        if self._inner:
+            found, way = inner(found), way[1:]
+            if found is not None and local(found.tag) != self._rows[0]:
+                raise ProtocolError(f"{local(found.tag)} stands where {self._rows[0]} should")
+        return [] if found is None else [self._fields.read(r) for r in rows(found, way)]

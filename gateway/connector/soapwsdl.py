@@ -1,0 +1,132 @@
+"""Makes the operations of a SOAP profile ready to call, from WSDLs that are pinned files.
+
+zeep reads each WSDL once, checks the profile's arguments against it, and makes the envelopes;
+afterwards an envelope is only filled in. No WSDL is ever fetched: zeep is given the bytes whose
+hash was checked, and anything that they import and that is not pinned too is refused.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lxml import etree
+from zeep import Client, Settings
+from zeep.exceptions import Error as ZeepError
+from zeep.transports import Transport
+from zeep.wsdl.bindings import Soap12Binding
+
+from gateway.connector.soapprofile import (
+    Arguments,
+    Call,
+    Pinned,
+    Profile,
+    Service,
+    Template,
+    escaped,
+)
+from gateway.errors import ConfigInvalid, NotFound
+
+# zeep tells its types for a part only.
+_Client: Callable[..., Client] = Client
+
+_MARK = re.compile(rb"@@([A-Za-z0-9_.-]+)@@")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that is ready to be called.
+
+    envelope: bytes, and the names of the arguments that stand between them.
+    """
+
+    name: str
+    url: str
+    headers: Mapping[str, str]
+    envelope: Sequence[bytes]
+    args: Mapping[str, Template]
+
+    def body(self, values: Mapping[str, str]) -> bytes:
+        """The envelope, filled in. Raises NotFound for a value that XML cannot hold."""
+        parts = list(self.envelope)
+        try:
+            for at in range(1, len(parts), 2):
+                parts[at] = escaped(self.args[parts[at].decode()].fill(values)).encode()
+        except ValueError as e:
+            raise NotFound(str(e)) from None
+        return b"".join(parts)
+
+
+class PinnedTransport(Transport):
+    """Serves zeep the pinned files and nothing else, whatever a WSDL imports."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._files = files
+
+    def load(self, url: str) -> bytes:
+        """The pinned content. Raises ConfigInvalid for any other place."""
+        try:
+            return self._files[url]
+        except KeyError:
+            raise ConfigInvalid(
+                f"a WSDL imports {url}, which is not pinned", field="profile"
+            ) from None
+
+
+def _pinned(pin: Pinned, folders: Sequence[Path]) -> tuple[str, bytes]:
+    path = next((f / pin.file for f in folders if (f / pin.file).is_file()), None)
+    if path is None:
+        raise ConfigInvalid(f"no file wsdl/{pin.file}", field="profile")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != pin.sha256:
+        raise ConfigInvalid(f"{path} is not the file that the profile pins", field="profile")
+    return str(path.resolve()), data
+
+
+def _client(service: Service, folders: Sequence[Path]) -> Client:
+    name, data = _pinned(service.wsdl, folders)
+    files = {name: data}
+    for location, pin in service.wsdl.imports.items():
+        local, content = _pinned(pin, folders)
+        files[local] = files[location] = content
+    # Not forbid_external: an import that is pinned may well be an address.
+    settings = Settings(strict=True, forbid_dtd=True, forbid_entities=True)
+    try:
+        return _Client(name, transport=PinnedTransport(files), settings=settings)
+    except (ZeepError, etree.LxmlError, ValueError, OSError, KeyError) as e:
+        raise ConfigInvalid(f"{service.wsdl.file}: {e}", field="profile") from None
+
+
+def _operation(client: Client, url: str, call: Call, changed: Arguments) -> Operation:
+    args = call.templates(changed)
+    service = next(iter(client.wsdl.services.values()))
+    binding = next(iter(service.ports.values())).binding
+    make: Callable[..., etree._Element] = client.create_message
+    try:
+        marks = {name: f"@@{name}@@" for name in args}
+        envelope = make(client.service, call.operation, **marks)
+        action = binding.get(call.operation).soapaction or ""
+    except (ZeepError, TypeError, ValueError, AttributeError, KeyError) as e:
+        raise ConfigInvalid(f"{call.operation}: {e}", field="profile") from None
+    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
+    if isinstance(binding, Soap12Binding):
+        headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{action}"'}
+    parts = _MARK.split(etree.tostring(envelope, xml_declaration=True, encoding="utf-8"))
+    return Operation(call.operation, url, headers, parts, args)
+
+
+def operations(
+    profile: Profile, urls: Mapping[str, str], folders: Sequence[Path]
+) -> dict[str, Operation]:
+    """The profile's calls by name ("list", "find", "read", "attachments"); reads files.
+
+    urls: address of each service. folders: where pinned files may lie, the first that has it.
+    Raises ConfigInvalid when a file is not the pinned one, or does not have the operation.
+    """
+    clients = {name: _client(service, folders) for name, service in profile.services.items()}
+    return {
+        name: _operation(clients[call.service], urls[call.service], call, changed)
+        for name, call, changed in profile.calls()
+    }

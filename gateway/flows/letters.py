@@ -1,0 +1,90 @@
+"""Mail: put into the outbox in the transaction of the change, sent by the worker."""
+
+import json
+from datetime import datetime, timedelta
+
+from gateway import log
+from gateway.domain.firm import Firm
+from gateway.flows.portal import Portal
+from gateway.notify.mail import Mail, Mailer, MailFailed, render
+from gateway.store import outbox
+from gateway.store.database import Connection
+
+#: After this it is given up, and said so in the log.
+PATIENCE = timedelta(days=3)
+#: How long one attempt may take before another process may make the next.
+ATTEMPT = timedelta(minutes=2)
+
+
+async def put(
+    portal: Portal,
+    c: Connection,
+    firm: Firm,
+    event: str,
+    recipient: str,
+    language: str,
+    **values: str,
+) -> None:
+    """One letter. `event` is its folder below templates/mail; `values` go to the template."""
+    payload = json.dumps({"language": language, "values": values})
+    await outbox.add(
+        c,
+        firm.id,
+        event,
+        portal.keys.seal("recipient", recipient),
+        portal.keys.seal("letter", payload),
+    )
+
+
+async def deliver_due(portal: Portal, mailer: Mailer, now: datetime) -> int:
+    """Send everything that is due; how many went out."""
+    async with portal.db.connection() as c:
+        firms = await outbox.firms(c)
+    sent = 0
+    for name in firms:
+        firm = portal.firms.get(name)
+        while firm is not None and await _one(portal, mailer, firm, now):
+            sent += 1
+    return sent
+
+
+async def _one(portal: Portal, mailer: Mailer, firm: Firm, now: datetime) -> bool:
+    """Send one letter; False when none is due or it did not go out."""
+    async with portal.db.tenant(firm.id) as c:
+        letter = await outbox.claim(c, now, now + ATTEMPT)
+    if letter is None:
+        return False
+    payload = json.loads(portal.keys.open("letter", letter.payload_sealed))
+    mail = Mail(
+        sender=firm.mail.sender,
+        sender_name=firm.mail_name,
+        recipient=portal.keys.open("recipient", letter.recipient_sealed),
+        id=f"{letter.id}@{firm.mail.sender.rpartition('@')[2]}",
+        **render(letter.event, payload["language"], firm, portal.base_url, payload["values"]),
+    )
+    try:
+        await mailer.send(mail)
+    except MailFailed as e:
+        await _failed(portal, firm, letter, now, e)
+        return False
+    async with portal.db.tenant(firm.id) as c:
+        await outbox.sent(c, letter.id)
+    log.get().info("mail_sent", firm=firm.id, mail=str(letter.id), mail_event=letter.event)
+    return True
+
+
+async def _failed(
+    portal: Portal, firm: Firm, letter: outbox.Letter, now: datetime, error: MailFailed
+) -> None:
+    final = not error.retryable or now - letter.created_at > PATIENCE
+    wait = min(timedelta(minutes=2 ** min(letter.tries, 9) / 2), timedelta(hours=6))
+    async with portal.db.tenant(firm.id) as c:
+        if final:
+            await outbox.give_up(c, letter.id, str(error))
+        else:
+            await outbox.later(c, letter.id, now + wait, str(error))
+    log.get().warning(
+        "mail_failed", firm=firm.id, mail=str(letter.id), final=final, error=str(error)
+    )
+
+

@@ -1,0 +1,275 @@
+"""Accounts: made and ended by the firm, and brought back by a mailed link.
+
+A mailed link only lets somebody choose a password. It never signs in: the code by SMS is still
+asked (ASVS 6.4.3). Opening it changes nothing (mail scanners open links); sending the form does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.domain import keys, password, phone, throttle
+from gateway.domain.firm import Firm
+from gateway.domain.klant import Klant
+from gateway.domain.person import RETURNS, Person, Role, State
+from gateway.errors import Denied, Invalid
+from gateway.flows import letters
+from gateway.flows.portal import Portal
+from gateway.flows.signing_in import From, now
+from gateway.flows.throttling import take
+from gateway.store import audit, klanten, links, persons, sessions
+from gateway.store.database import Connection
+
+LIFETIMES = {"password": timedelta(hours=1), "invitation": timedelta(hours=72)}
+NO_MOBILE = "Vul een mobiel nummer in, bijvoorbeeld 06 12345678."
+NOT_EQUAL = "De twee wachtwoorden zijn niet gelijk."
+NO_MAIL = "Vul een e-mailadres in."
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Who stands behind a link that is still good, and by which rule a password is chosen."""
+
+    firm: Firm
+    person: Person
+    purpose: str
+
+    @property
+    def rule(self) -> str:
+        """The policy as a sentence."""
+        if self.firm.passwords == "handleiding-2018":
+            return password.MANUAL_RULE
+        return "Neem ten minste 12 tekens. Een zin of vier losse woorden werkt goed."
+
+
+# --- by the firm
+
+
+async def add(
+    portal: Portal,
+    firm: Firm,
+    *,
+    username: str,
+    name: str,
+    mobile: str,
+    role: Role = Role.CLIENT,
+    klanten_of: Sequence[str] = (),
+) -> Person:
+    """A new person, with an invitation by mail. Raises Invalid with every fault."""
+    number = phone.mobile(mobile, portal.sms_countries)
+    faults = {} if number else {"mobile": NO_MOBILE}
+    if "@" not in username.strip("@") or len(username) > 254:
+        faults["username"] = NO_MAIL
+    async with portal.db.tenant(firm.id) as c:
+        for klant in klanten_of:
+            if await klanten.find(c, klant) is None:
+                faults["klant"] = f"Klant {klant} bestaat niet."
+        if faults or number is None:
+            raise Invalid(faults)
+        person = await persons.add(c, firm.id, username, name, role)
+        if person is None:
+            raise Invalid({"username": "Deze gebruikersnaam bestaat al."})
+        await _set_mobile(portal, c, person, number)
+        for klant in klanten_of:
+            await klanten.grant(c, firm.id, person.id, klant)
+        await audit.record(c, "person_added", firm=firm.id, person=person.id)
+        await _mail_link(portal, c, firm, person, "invitation")
+    return person
+
+
+async def set_mobile(portal: Portal, firm: Firm, username: str, mobile: str) -> None:
+    """Another number, by the firm. Raises Invalid."""
+    number = phone.mobile(mobile, portal.sms_countries)
+    if number is None:
+        raise Invalid({"mobile": NO_MOBILE})
+    async with portal.db.tenant(firm.id) as c:
+        person = await _known(c, username)
+        await _set_mobile(portal, c, person, number)
+        await sessions.end_all(c, person.id)
+        await audit.record(c, "mobile_changed", firm=firm.id, person=person.id)
+
+
+async def reset(portal: Portal, firm: Firm, username: str) -> None:
+    """Mail a link to choose a password, whatever the account's state; brings it back."""
+    async with portal.db.tenant(firm.id) as c:
+        person = await _known(c, username)
+        await persons.set_state(
+            c, person.id, State.INVITED, of=frozenset({State.DISABLED, State.DEACTIVATED})
+        )
+        await audit.record(c, "password_reset_by_firm", firm=firm.id, person=person.id)
+        await _mail_link(portal, c, firm, person, "invitation")
+
+
+async def disable(portal: Portal, firm: Firm, username: str) -> None:
+    """Nobody gets in with it any more, from this moment on. Raises Invalid."""
+    async with portal.db.tenant(firm.id) as c:
+        person = await _known(c, username)
+        await persons.set_state(c, person.id, State.DISABLED, of=RETURNS)
+        await sessions.end_all(c, person.id)
+        await audit.record(c, "person_disabled", firm=firm.id, person=person.id)
+
+
+async def put_klanten(portal: Portal, firm: Firm, found: Sequence[Klant]) -> None:
+    """Add or change klanten."""
+    async with portal.db.tenant(firm.id) as c:
+        await klanten.put(c, firm.id, found)
+        await audit.record(c, "klanten_put", firm=firm.id, data={"count": len(found)})
+
+
+async def grant(portal: Portal, firm: Firm, username: str, number: str) -> None:
+    """Give a person access to a klant. Raises Invalid."""
+    async with portal.db.tenant(firm.id) as c:
+        person = await _known(c, username)
+        if await klanten.find(c, number) is None:
+            raise Invalid({"klant": f"Klant {number} bestaat niet."})
+        await klanten.grant(c, firm.id, person.id, number)
+        await audit.record(c, "access_given", firm=firm.id, person=person.id, klant=number)
+
+
+async def revoke(portal: Portal, firm: Firm, username: str, number: str) -> None:
+    """Take access away; it counts from the next request on."""
+    async with portal.db.tenant(firm.id) as c:
+        person = await _known(c, username)
+        if await klanten.revoke(c, person.id, number):
+            await audit.record(c, "access_taken", firm=firm.id, person=person.id, klant=number)
+
+
+async def _known(c: Connection, username: str) -> Person:
+    person = await persons.by_username(c, username)
+    if person is None:
+        raise Invalid({"username": "Deze gebruikersnaam bestaat niet."})
+    return person
+
+
+async def _set_mobile(portal: Portal, c: Connection, person: Person, number: str) -> None:
+    await persons.set_mobile(
+        c,
+        person.id,
+        portal.keys.seal("mobile", number),
+        portal.keys.digest("mobile", number),
+    )
+
+
+async def _mail_link(
+    portal: Portal, c: Connection, firm: Firm, person: Person, purpose: str
+) -> None:
+    token = keys.token()
+    expires = now() + LIFETIMES[purpose]
+    await links.add(c, firm.id, keys.fingerprint(token), person.id, purpose, expires)
+    event = "invitation" if purpose == "invitation" else "password_reset"
+    await letters.put(
+        portal,
+        c,
+        firm,
+        event,
+        person.username,
+        person.language,
+        name=person.name,
+        username=person.username,
+        link=f"{portal.base_url}/wachtwoord/{firm.id}/{token}",
+    )
+
+
+# --- by the person, not signed in
+
+
+async def forgot_password(
+    portal: Portal, firm: Firm | None, username: str, origin: From
+) -> None:
+    """ "Wachtwoord vergeten?": mail a link where there is an account. Says the same either way;
+    raises TooMany only for what anyone could see by himself (too many requests)."""
+    username = username.strip().lower()[:254]
+    await _allow_mail(portal, username, origin)
+    for one in await _firms(portal, firm, username):
+        async with portal.db.tenant(one.id) as c:
+            person = await persons.by_username(c, username)
+            if person is not None and person.state in RETURNS:
+                await audit.record(c, "password_forgotten", firm=one.id, person=person.id)
+                await _mail_link(portal, c, one, person, "password")
+
+
+async def forgot_username(portal: Portal, firm: Firm | None, mobile: str, origin: From) -> None:
+    """ "Gebruikersnaam vergeten?": mail it to whoever has this number. Raises Invalid for what
+    is no mobile number, TooMany."""
+    number = phone.mobile(mobile, portal.sms_countries)
+    if number is None:
+        raise Invalid({"mobiel": NO_MOBILE})
+    await _allow_mail(portal, number, origin)
+    digest = portal.keys.digest("mobile", number)
+    for one in [firm] if firm else portal.firms.values():
+        async with portal.db.tenant(one.id) as c:
+            for person in await persons.by_mobile(c, digest):
+                await letters.put(
+                    portal,
+                    c,
+                    one,
+                    "username",
+                    person.username,
+                    person.language,
+                    name=person.name,
+                    username=person.username,
+                    link=f"{portal.base_url}/kantoor/{one.id}/inloggen",
+                )
+                await audit.record(c, "username_forgotten", firm=one.id, person=person.id)
+
+
+async def _allow_mail(portal: Portal, subject: str, origin: From) -> None:
+    async with portal.db.connection() as c:
+        await take(portal, c, throttle.MAIL_NETWORK, throttle.network(origin.address))
+        await take(portal, c, throttle.MAIL_ACCOUNT, subject)
+
+
+async def _firms(portal: Portal, firm: Firm | None, username: str) -> list[Firm]:
+    if firm is not None:
+        return [firm]
+    async with portal.db.connection() as c:
+        names = await persons.firms_of(c, username)
+    return [portal.firms[n] for n in names if n in portal.firms]
+
+
+async def behind_link(portal: Portal, firm_id: str, token: str) -> Chooser:
+    """Who may choose a password with this link. Changes nothing. Raises Denied."""
+    firm = portal.firms.get(firm_id)
+    if firm is None:
+        raise Denied
+    async with portal.db.tenant(firm.id) as c:
+        link = await links.find(c, keys.fingerprint(token), now())
+        person = await persons.by_id(c, link.person) if link else None
+    if link is None or person is None or person.state not in RETURNS:
+        raise Denied
+    return Chooser(firm, person, link.purpose)
+
+
+async def choose_password(
+    portal: Portal, firm_id: str, token: str, new: str, again: str
+) -> Firm:
+    """Choose it: the link is used up, the account active, every session of it over.
+
+    Raises Denied for a link that is no longer good, Invalid for the password.
+    """
+    chooser = await behind_link(portal, firm_id, token)
+    firm, person = chooser.firm, chooser.person
+    if password.normal(new) != password.normal(again):
+        raise Invalid({"bevestig": NOT_EQUAL})
+    words = (person.name, person.username, firm.name, portal.product)
+    fault = password.fault(new, firm.passwords, words)
+    if fault is not None:
+        raise Invalid({"nieuw": fault})
+    hashed = await portal.passwords.hash(new)
+    async with portal.db.tenant(firm.id) as c:
+        link = await links.use(c, keys.fingerprint(token), now())
+        if link is None:
+            raise Denied
+        await persons.set_password(c, person.id, hashed)
+        await sessions.end_all(c, person.id)
+        await letters.put(
+            portal,
+            c,
+            firm,
+            "password_changed",
+            person.username,
+            person.language,
+            name=person.name,
+        )
+        await audit.record(c, "password_chosen", firm=firm.id, person=person.id)
+    return firm

@@ -1,0 +1,451 @@
+"""Signing in: password, then a code by SMS, then a session; and ending it again.
+
+The cookie holds ``<firm>.<token>``. The firm in it only says where to look; what opens the
+session is the token, of which the database keeps a digest. Every step gives a new token, so a
+token that was planted or seen before is worth nothing after it.
+"""
+
+import contextlib
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from gateway import log
+from gateway.domain import code as codes_rules
+from gateway.domain import keys, phone, session, throttle
+from gateway.domain.code import Purpose
+from gateway.domain.firm import Firm
+from gateway.domain.klant import Klant
+from gateway.domain.person import Person, State
+from gateway.domain.session import Stage
+from gateway.errors import Invalid, PortalError, TooMany
+from gateway.flows import letters
+from gateway.flows.portal import Portal
+from gateway.flows.throttling import check, forgive, take
+from gateway.notify.sms import SmsFailed
+from gateway.store import audit, codes, klanten, persons, sessions
+from gateway.store.database import Connection
+
+#: One sentence for every way in which a username and password can be wrong.
+WRONG = "De gebruikersnaam of het wachtwoord klopt niet."
+WRONG_CODE = "Deze code klopt niet. Controleer de code en probeer het opnieuw."
+NO_CODE_LEFT = "Deze code werkt niet meer. Vraag een nieuw token aan."
+NOT_A_CODE = "Vul de code van zes cijfers in."
+SMS_FAILED = "De sms kon niet worden verstuurd. Vraag over een minuut een nieuw token aan."
+NO_MORE_SENDS = "U kunt in deze aanmelding geen nieuw token meer aanvragen."
+
+
+@dataclass(frozen=True, slots=True)
+class From:
+    """Where a request comes from."""
+
+    address: str
+    agent: str = ""
+    language: str = "nl"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is behind a cookie. klanten: those the person has access to; klant: number of the one
+    being looked at. name and phone are masked for the page that asks for the code."""
+
+    firm: Firm
+    person_id: UUID
+    username: str
+    name: str
+    phone: str
+    role: str
+    stage: Stage
+    language: str
+    klanten: tuple[Klant, ...]
+    klant: str | None
+    digest: str
+    next: str | None
+    idle_until: datetime
+    ends_at: datetime
+    previous_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """The password was right: `cookie` holds the half session. sms: what went wrong, or ""."""
+
+    cookie: str
+    sms: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One username and password at several firms: which one is meant?"""
+
+    firms: tuple[Firm, ...]
+    ticket: str
+
+
+def now() -> datetime:
+    """The moment, aware."""
+    return datetime.now(UTC)
+
+
+# --- password
+
+
+async def check_password(
+    portal: Portal,
+    firm: Firm | None,
+    username: str,
+    password: str,
+    origin: From,
+    *,
+    onward: str | None = None,
+) -> Half | Choice:
+    """First step. firm: None on the shared address; then every firm with that username counts.
+
+    Raises Invalid with one and the same sentence whatever is wrong, and TooMany.
+    """
+    username = username.strip().lower()[:254]
+    await _allow(portal, username, origin)
+    candidates = await _candidates(portal, firm, username)
+    right = [
+        (f, p)
+        for f, p in candidates
+        if await portal.passwords.verify(p.password if p else None, password[:1024])
+        and p is not None
+        and p.may_sign_in
+    ]
+    if not right:
+        await _refused(portal, candidates, origin)
+        raise Invalid({"gebruikersnaam": WRONG})
+    await forgive(portal, throttle.ACCOUNT, username)
+    if len(right) > 1:
+        names = tuple(f for f, _ in right)
+        return Choice(names, _ticket(portal, username, [f.id for f in names]))
+    found, person = right[0]
+    assert person is not None
+    await _rehash(portal, found, person, password)
+    return await _begin_half(portal, found, person, origin, onward)
+
+
+def _ticket(portal: Portal, username: str, firms: list[str]) -> str:
+    """What proves at the next step that the password was right, for five minutes."""
+    until = int(now().timestamp()) + 300
+    return portal.keys.seal("choice", f"{until}|{username}|{','.join(firms)}")
+
+
+async def choose_firm(
+    portal: Portal, ticket: str, firm_id: str, origin: From, *, onward: str | None = None
+) -> Half:
+    """The firm is chosen. Raises Invalid for a ticket that is old, broken or for others."""
+    try:
+        until, username, firms = portal.keys.open("choice", ticket).split("|")
+    except (PortalError, ValueError):
+        raise Invalid({"kantoor": WRONG}) from None
+    firm = portal.firms.get(firm_id)
+    if firm is None or firm_id not in firms.split(",") or int(until) < now().timestamp():
+        raise Invalid({"kantoor": WRONG})
+    async with portal.db.tenant(firm.id) as c:
+        person = await persons.by_username(c, username)
+    if person is None or not person.may_sign_in:
+        raise Invalid({"kantoor": WRONG})
+    return await _begin_half(portal, firm, person, origin, onward)
+
+
+async def _allow(portal: Portal, username: str, origin: From) -> None:
+    """Count the attempt for the account; right passwords take it back. Networks and everyone
+    together are only counted when they are wrong: an office with many people is no attack."""
+    async with portal.db.connection() as c:
+        await check(portal, c, throttle.EVERYONE, "")
+        await check(portal, c, throttle.NETWORK, throttle.network(origin.address))
+        await take(portal, c, throttle.ACCOUNT, username)
+
+
+async def _candidates(
+    portal: Portal, firm: Firm | None, username: str
+) -> list[tuple[Firm, Person | None]]:
+    """Firms to try, never none: an unknown username costs one verification as well."""
+    if firm is None:
+        async with portal.db.connection() as c:
+            names = await persons.firms_of(c, username)
+        firms = [portal.firms[n] for n in names if n in portal.firms]
+    else:
+        firms = [firm]
+    found: list[tuple[Firm, Person | None]] = []
+    for one in firms:
+        async with portal.db.tenant(one.id) as c:
+            found.append((one, await persons.by_username(c, username)))
+    return found or [(next(iter(portal.firms.values())), None)]
+
+
+async def _refused(
+    portal: Portal, candidates: list[tuple[Firm, Person | None]], origin: From
+) -> None:
+    for firm, person in candidates:
+        async with portal.db.tenant(firm.id) as c:
+            await audit.record(
+                c, "sign_in_refused", firm=firm.id, person=person.id if person else None
+            )
+    async with portal.db.connection() as c:
+        with contextlib.suppress(TooMany):  # this one was let in already
+            await take(portal, c, throttle.NETWORK, throttle.network(origin.address))
+            await take(portal, c, throttle.EVERYONE, "")
+    log.get().info("sign_in_refused")
+
+
+async def _rehash(portal: Portal, firm: Firm, person: Person, password: str) -> None:
+    if person.password and portal.passwords.outdated(person.password):
+        hashed = await portal.passwords.hash(password)
+        async with portal.db.tenant(firm.id) as c:
+            await persons.rehash(c, person.id, person.password, hashed)
+
+
+async def _begin_half(
+    portal: Portal, firm: Firm, person: Person, origin: From, onward: str | None
+) -> Half:
+    token = keys.token()
+    idle, end = session.ends(Stage.HALF, firm.sessions, now())
+    async with portal.db.tenant(firm.id) as c:
+        await sessions.add(
+            c,
+            firm.id,
+            sessions.New(
+                keys.fingerprint(token),
+                person.id,
+                Stage.HALF,
+                None,
+                onward,
+                origin.address,
+                origin.agent,
+                idle,
+                end,
+            ),
+        )
+        await audit.record(c, "password_right", firm=firm.id, person=person.id)
+    cookie = f"{firm.id}.{token}"
+    visitor = await resume(portal, cookie)
+    assert visitor is not None
+    try:
+        await send_code(portal, visitor)
+    except (Invalid, TooMany) as e:
+        return Half(cookie, SMS_FAILED if isinstance(e, Invalid) else NO_MORE_SENDS)
+    return Half(cookie)
+
+
+# --- the code
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """wait: seconds until a new code may be asked; left: how many may still be asked."""
+
+    wait: int
+    left: int
+
+
+async def resend_state(portal: Portal, visitor: Visitor) -> Resend:
+    """Whether a new code may be asked."""
+    async with portal.db.tenant(visitor.firm.id) as c:
+        sent = await codes.sent(c, visitor.digest, Purpose.SIGNING_IN)
+    return _resend(sent)
+
+
+def _resend(sent: codes.Sent) -> Resend:
+    passed = (now() - sent.last) if sent.last else codes_rules.COOL_DOWN
+    wait = max(0.0, (codes_rules.COOL_DOWN - passed).total_seconds())
+    # The first code is not a new one: three sends are one and two more.
+    return Resend(int(-(-wait // 1)), max(0, codes_rules.SENDS - sent.count))
+
+
+async def send_code(portal: Portal, visitor: Visitor) -> None:
+    """Send a new code; the one before is void. Raises TooMany (cool-down, caps) and Invalid
+    when the message could not be handed over."""
+    firm = visitor.firm
+    code = codes_rules.new()
+    async with portal.db.tenant(firm.id) as c:
+        person = await persons.by_id(c, visitor.person_id, lock=True)
+        state = _resend(await codes.sent(c, visitor.digest, Purpose.SIGNING_IN))
+        if person is None or person.mobile_sealed is None or state.left < 1:
+            raise TooMany(600)
+        if state.wait:
+            raise TooMany(state.wait)
+        number = portal.keys.open("mobile", person.mobile_sealed)
+        for limit, subject in (
+            (throttle.SMS_ALL, ""),
+            *((limit, number) for limit in portal.sms_limits),
+        ):
+            await take(portal, c, limit, subject)
+        moment = now()
+        id = await codes.add(
+            c,
+            firm.id,
+            person.id,
+            visitor.digest,
+            Purpose.SIGNING_IN,
+            "",
+            _digest(portal, visitor, code),
+            moment,
+            moment + codes_rules.LIFETIME,
+        )
+        await audit.record(c, "code_sent", firm=firm.id, person=person.id)
+    text = codes_rules.message(code, firm.short, person.language)
+    try:
+        await portal.sms.send(number, firm.sms.sender, text)
+    except SmsFailed as e:
+        async with portal.db.tenant(firm.id) as c:
+            await codes.void(c, id, now())
+        raise Invalid({"code1": SMS_FAILED}) from e
+
+
+def _digest(portal: Portal, visitor: Visitor, code: str, subject: str = "") -> str:
+    """Bound to person, session and purpose: the same digits elsewhere are another code."""
+    return portal.keys.digest(
+        "code", Purpose.SIGNING_IN, str(visitor.person_id), visitor.digest, subject, code
+    )
+
+
+async def confirm_code(portal: Portal, visitor: Visitor, origin: From, *boxes: str) -> str:
+    """Second step. The cookie of the full session; the half one is over.
+
+    Raises Invalid. The try is counted before the code is looked at, in one statement.
+    """
+    given = codes_rules.entered(*boxes)
+    if given is None:
+        raise Invalid({"code1": NOT_A_CODE})
+    moment = now()
+    async with portal.db.tenant(visitor.firm.id) as c:
+        tried = await codes.take_try(c, visitor.digest, Purpose.SIGNING_IN, "", moment)
+        good = tried is not None and _same(tried.digest, _digest(portal, visitor, given))
+        if good and tried is not None and await codes.use(c, tried.id, moment):
+            return await _begin_full(c, visitor, origin, moment)
+        await audit.record(c, "code_wrong", firm=visitor.firm.id, person=visitor.person_id)
+    raise Invalid({"code1": WRONG_CODE if tried and tried.left else NO_CODE_LEFT})
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one, other)
+
+
+async def _begin_full(c: Connection, visitor: Visitor, origin: From, moment: datetime) -> str:
+    person = await persons.by_id(c, visitor.person_id, lock=True)
+    if person is None or not person.may_sign_in:
+        raise Invalid({"code1": NO_CODE_LEFT})
+    mine = await klanten.of_person(c, person.id)
+    numbers = [k.number for k in mine]
+    begin = person.preferred_klant if person.preferred_klant in numbers else None
+    token = keys.token()
+    idle, end = session.ends(Stage.FULL, visitor.firm.sessions, moment)
+    await sessions.end(c, visitor.digest)
+    await sessions.add(
+        c,
+        visitor.firm.id,
+        sessions.New(
+            keys.fingerprint(token),
+            person.id,
+            Stage.FULL,
+            begin or (numbers[0] if numbers else None),
+            None,
+            origin.address,
+            origin.agent,
+            idle,
+            end,
+        ),
+    )
+    await persons.signed_in(c, person.id)
+    await audit.record(c, "signed_in", firm=visitor.firm.id, person=person.id)
+    return f"{visitor.firm.id}.{token}"
+
+
+# --- sessions
+
+
+async def resume(portal: Portal, cookie: str) -> Visitor | None:
+    """Who is behind a cookie; None when it opens nothing (any more)."""
+    firm_id, _, token = cookie.partition(".")
+    firm = portal.firms.get(firm_id)
+    if firm is None or not token or len(token) > 100:
+        return None
+    moment = now()
+    async with portal.db.tenant(firm.id) as c:
+        found = await sessions.find(c, keys.fingerprint(token), moment)
+        person = await persons.by_id(c, found.person) if found else None
+        if found is None or person is None:
+            return None
+        if found.stage is Stage.FULL and moment - found.seen_at >= session.TOUCH:
+            idle, _ = session.ends(Stage.FULL, firm.sessions, moment)
+            await sessions.touch(c, found.digest, moment, min(idle, found.ends_at))
+        mine = await klanten.of_person(c, person.id) if found.stage is Stage.FULL else []
+    return _visitor(portal, firm, person, found, tuple(mine))
+
+
+def _visitor(
+    portal: Portal,
+    firm: Firm,
+    person: Person,
+    found: sessions.Session,
+    mine: tuple[Klant, ...],
+) -> Visitor:
+    half = found.stage is Stage.HALF
+    number = portal.keys.open("mobile", person.mobile_sealed) if person.mobile_sealed else ""
+    looked_at = found.klant if any(k.number == found.klant for k in mine) else None
+    return Visitor(
+        firm=firm,
+        person_id=person.id,
+        username=person.username,
+        name=masked_name(person.name) if half else person.name,
+        phone=phone.masked(number) if number else "",
+        role=person.role.value,
+        stage=found.stage,
+        language=person.language,
+        klanten=mine,
+        klant=looked_at or (mine[0].number if mine else None),
+        digest=found.digest,
+        next=found.next,
+        idle_until=found.idle_until,
+        ends_at=found.ends_at,
+        previous_login_at=person.previous_login_at,
+    )
+
+
+def masked_name(name: str) -> str:
+    """First letters only: a right password alone does not buy the name."""
+    return " ".join(w if len(w) < 3 and w.islower() else f"{w[:1]}•••" for w in name.split())
+
+
+async def extend(portal: Portal, visitor: Visitor) -> datetime:
+    """ "Blijf ingelogd": the session goes on; the moment it ends without use."""
+    moment = now()
+    idle, _ = session.ends(Stage.FULL, visitor.firm.sessions, moment)
+    async with portal.db.tenant(visitor.firm.id) as c:
+        await sessions.touch(c, visitor.digest, moment, min(idle, visitor.ends_at))
+    return min(idle, visitor.ends_at)
+
+
+async def sign_out(portal: Portal, visitor: Visitor) -> None:
+    """End this session, also a half one ("Afbreken")."""
+    async with portal.db.tenant(visitor.firm.id) as c:
+        await sessions.end(c, visitor.digest)
+        await audit.record(c, "signed_out", firm=visitor.firm.id, person=visitor.person_id)
+
+
+async def deactivate(portal: Portal, visitor: Visitor) -> None:
+    """ "Account deactiveren": nobody gets in any more; the person and the relatiebeheerder are
+    told. A mailed link (people.forgot_password) or the firm brings the account back."""
+    firm = visitor.firm
+    async with portal.db.tenant(firm.id) as c:
+        person = await persons.by_id(c, visitor.person_id, lock=True)
+        if person is None or not await persons.set_state(
+            c, person.id, State.DEACTIVATED, of=frozenset({State.ACTIVE})
+        ):
+            return
+        await sessions.end_all(c, person.id)
+        mine = await klanten.of_person(c, person.id)
+        office = firm.employee(mine[0].relatiebeheerder if mine else None)
+        await letters.put(
+            portal, c, firm, "account_deactivated", person.username, person.language,
+            name=person.name,
+        )
+        await letters.put(
+            portal, c, firm, "account_deactivated_office", office.mail, "nl",
+            name=office.name, person=person.name,
+        )
+        await audit.record(c, "account_deactivated", firm=firm.id, person=person.id)

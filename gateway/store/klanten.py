@@ -1,0 +1,64 @@
+"""Klanten, and who has access to which."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway.domain.klant import Klant
+from gateway.store.database import Connection, Record
+
+
+def _klant(row: Record) -> Klant:
+    return Klant(row["number"], row["name"], row["relatiebeheerder"])
+
+
+async def of_person(c: Connection, person: UUID) -> list[Klant]:
+    """The klanten that a person has access to, by name."""
+    rows = await c.fetch(
+        "select k.number, k.name, k.relatiebeheerder from access a"
+        " join klant k on k.firm = a.firm and k.number = a.klant"
+        " where a.person = $1 order by lower(k.name), k.number",
+        person,
+    )
+    return [_klant(r) for r in rows]
+
+
+async def find(c: Connection, number: str) -> Klant | None:
+    """The klant of that number."""
+    row = await c.fetchrow(
+        "select number, name, relatiebeheerder from klant where number = $1", number
+    )
+    return _klant(row) if row else None
+
+
+async def persons_of(c: Connection, number: str) -> list[UUID]:
+    """The persons who have access to a klant."""
+    return [r[0] for r in await c.fetch("select person from access where klant = $1", number)]
+
+
+async def put(c: Connection, firm: str, klanten: Sequence[Klant]) -> None:
+    """Add or change klanten."""
+    await c.executemany(
+        "insert into klant (firm, number, name, relatiebeheerder) values ($1, $2, $3, $4)"
+        " on conflict (firm, number) do update"
+        " set name = excluded.name, relatiebeheerder = excluded.relatiebeheerder",
+        [(firm, k.number, k.name, k.relatiebeheerder) for k in klanten],
+    )
+
+
+async def grant(c: Connection, firm: str, person: UUID, number: str) -> None:
+    """Give access; again is no fault."""
+    await c.execute(
+        "insert into access (firm, person, klant) values ($1, $2, $3) on conflict do nothing",
+        firm,
+        person,
+        number,
+    )
+
+
+async def revoke(c: Connection, person: UUID, number: str) -> bool:
+    """Take access away; False when there was none."""
+    return bool(
+        await c.fetchval(
+            "delete from access where person = $1 and klant = $2 returning true", person, number
+        )
+    )
