@@ -7,14 +7,15 @@ Source: Amazon S3 API Reference (ListObjectsV2, Error Responses).
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 import aiohttp
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gateway.connector.sigv4 import Signer, encode_path, encode_query
-from gateway.connector.soaptree import local, parse
+from gateway.connector.soaptree import Element, local, parse
 from gateway.errors import (
     AuthFailed,
     ConditionFailed,
@@ -75,7 +76,14 @@ STATUSES: Mapping[int, type[SourceError]] = {
 _LONGEST_LISTING = 4 * 1024 * 1024  # 1,000 of the longest keys, each byte written as %XX
 _LONGEST_ERROR = 64 * 1024
 
-Row = tuple[str, str, str, str]
+
+class Row(NamedTuple):
+    """One object of a listing. modified: to the second, as a HEAD tells it."""
+
+    key: str
+    size: int
+    modified: datetime
+    etag: str
 
 
 class Bucket:
@@ -132,7 +140,7 @@ class Bucket:
             raise ConfigInvalid(str(e), native=e.native, field="endpoint") from None
         with translated(Unavailable):
             rows, more = _rows(await _body(response, _LONGEST_LISTING))
-        if len(rows) > limit or not all(row["Key"].startswith(prefix) for row in rows):
+        if len(rows) > limit or not all(row.key.startswith(prefix) for row in rows):
             raise ProtocolError("a listing holds keys that were not asked for")
         return rows, more
 
@@ -152,13 +160,19 @@ def translated(cut: type[SourceError]) -> Iterator[None]:
         raise Unavailable(str(e), native=type(e).__name__) from None
 
 
-def failure(status: int, code: str, text: str, headers: Mapping[str, str]) -> SourceError:
-    """What an error of S3 means. code: empty when the answer held none."""
-    kind, field = CODES.get(code, (None, ""))
-    kind = kind or STATUSES.get(status) or _by_class(status, headers)
-    if kind is ConfigInvalid and field in ("", "region"):
-        text = f"{text}{_hint(code, headers)}"
-    wait = headers.get("Retry-After", "")
+def failure(
+    status: int, code: str, text: str = "", *, region: str = "", wait: str = ""
+) -> SourceError:
+    """What an error of S3 means.
+
+    code: empty when the answer held none. region: where the bucket lives, when S3 told.
+    wait: the Retry-After header.
+    """
+    kind, field = CODES.get(code) or (STATUSES.get(status) or _by_class(status, wait), "")
+    if code == "RequestTimeTooSkewed":
+        text = f"{text} (the clock of this machine or of the service is wrong)"
+    if region and kind is ConfigInvalid:
+        text, field = f"{text} (the bucket lies in region {region})", "region"
     return kind(
         f"{status} {code or 'without a code'} {text}".strip()[:300],
         native=code or str(status),
@@ -167,19 +181,12 @@ def failure(status: int, code: str, text: str, headers: Mapping[str, str]) -> So
     )
 
 
-def _by_class(status: int, headers: Mapping[str, str]) -> type[SourceError]:
-    if status == 503 and "Retry-After" in headers:
+def _by_class(status: int, wait: str) -> type[SourceError]:
+    if status == 503 and wait:
         return RateLimited
     if status >= 500:
         return Unavailable
     return ConfigInvalid if 300 <= status < 400 else ProtocolError
-
-
-def _hint(code: str, headers: Mapping[str, str]) -> str:
-    if code == "RequestTimeTooSkewed":
-        return " (the clock of this machine or of the service is wrong)"
-    region = headers.get("x-amz-bucket-region")
-    return f" (the bucket lies in region {region})" if region else ""
 
 
 async def _failure(response: aiohttp.ClientResponse) -> SourceError:
@@ -191,10 +198,14 @@ async def _failure(response: aiohttp.ClientResponse) -> SourceError:
     except SourceError:
         found = {}
     response.close()
-    headers: dict[str, str] | CIMultiDictProxy[str] = response.headers
-    if region := found.get("Region"):
-        headers = {**headers, "x-amz-bucket-region": region}
-    return failure(response.status, found.get("Code", ""), found.get("Message", ""), headers)
+    headers = response.headers
+    return failure(
+        response.status,
+        found.get("Code", ""),
+        found.get("Message", ""),
+        region=headers.get("x-amz-bucket-region") or found.get("Region", ""),
+        wait=headers.get("Retry-After", ""),
+    )
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -215,10 +226,27 @@ def _rows(body: bytes) -> tuple[list[Row], str]:
         raise ProtocolError(f"a listing was expected, not {local(root.tag)[:40]}")
     space = str(root.tag).removesuffix("ListBucketResult")
     encoded = root.findtext(f"{space}EncodingType") == "url"
-    rows = [_row(e, space, encoded) for e in root.iterchildren(f"{space}Contents")]
+    try:
+        rows = [_row(e, space, encoded) for e in root.iterchildren(f"{space}Contents")]
+    except ValueError as e:
+        raise ProtocolError(f"a listing holds an object that is none: {e}") from None
     if root.findtext(f"{space}IsTruncated") != "true":
         return rows, ""
     more = root.findtext(f"{space}NextContinuationToken")
     if not more:
         raise ProtocolError("a listing is cut off without a way to go on")
     return rows, more
+
+
+def _row(element: Element, space: str, encoded: bool) -> Row:
+    """Raises ValueError."""
+    key = element.findtext(f"{space}Key") or ""
+    if encoded:
+        key = unquote_plus(key, errors="strict")
+    modified = datetime.fromisoformat(element.findtext(f"{space}LastModified") or "")
+    return Row(
+        key,
+        int(element.findtext(f"{space}Size") or ""),
+        modified.replace(microsecond=0),
+        (element.findtext(f"{space}ETag") or "").strip('"'),
+    )

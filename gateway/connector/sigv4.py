@@ -57,7 +57,7 @@ class Signer:
     def headers(
         self, method: str, path: str, query: str = "", *, payload: str = EMPTY, now: float = 0.0
     ) -> dict[str, str]:
-        """Headers to send. payload: hex SHA-256 of the body; now: epoch seconds, 0 is the clock."""
+        """Headers to send. payload: hex SHA-256 of the body; now: epoch seconds, 0: the clock."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now or time.time()))
         headers = {
             "host": self._host,

@@ -1,1 +1,5 @@
-"""The one-command world: real servers beside the portal, on one machine, for one person."""
+"""The one-command world: portal, worker, simulators and back offices with invented firms."""
+
+from gateway.demo.world import run
+
+__all__ = ["run"]

@@ -154,7 +154,7 @@ class Seaweed:
             *(f"-ip={HOST}", f"-ip.bind={HOST}", *ports),
             *("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
             *("-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"),
-            "-volume.preStopSeconds=0",
+            *("-volume.preStopSeconds=0", "-s3.autoCreateBucket=false"),
             # On by default: it would tell strangers about every test run.
             "-master.telemetry=false",
         ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.domain.firm import Firm
-from gateway.errors import NotFound
+from gateway.errors import Denied, NotFound
 from gateway.flows.portal import Portal
 from gateway.flows.signing_in import Visitor
 
@@ -53,3 +53,12 @@ def named_firm(request: web.Request) -> Firm | None:
 def here(request: web.Request) -> Here:
     """What is known of this request."""
     return request[HERE]
+
+
+def signed_in(request: web.Request) -> Visitor:
+    """Who is behind the request, signed in or half way: the route's access rule has seen to it.
+    Raises Denied."""
+    visitor = here(request).visitor
+    if visitor is None:
+        raise Denied
+    return visitor

@@ -120,7 +120,7 @@ FAILURES = {
     ),
     500: Failure(
         "Er ging iets mis bij ons",
-        "Het portaal kon dit niet afmaken. Wij hebben er bericht van gekregen.",
+        "Het portaal kon dit niet afmaken. De fout is vastgelegd.",
         "Probeer het opnieuw. Blijft het misgaan, geef ons dan het meldingsnummer door.",
     ),
     501: Failure(

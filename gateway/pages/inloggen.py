@@ -6,12 +6,13 @@ from aiohttp import web
 
 from gateway.errors import Denied, Invalid, TooMany
 from gateway.flows import people, signing_in, welkom
-from gateway.flows.signing_in import Choice, From, Half, Visitor
+from gateway.flows.signing_in import Choice, From, Half
 from gateway.pages import messages, render
-from gateway.pages.context import here, named_firm, portal
+from gateway.pages.context import here, named_firm, portal, signed_in
+from gateway.pages.cookies import set_cookie
 from gateway.pages.kantoor import start_of
 from gateway.pages.routing import Access, Routes, local_path
-from gateway.pages.security import FORM, set_cookie
+from gateway.pages.security import FORM
 
 ROUTES = Routes()
 
@@ -22,12 +23,6 @@ def _origin(request: web.Request) -> From:
     return From(
         request.remote or "", request.headers.get("User-Agent", ""), here(request).language
     )
-
-
-def _visitor(request: web.Request) -> Visitor:
-    visitor = here(request).visitor
-    assert visitor is not None  # the route's access rule has seen to it
-    return visitor
 
 
 def _onward(text: str | None) -> str | None:
@@ -145,7 +140,7 @@ async def _token_page(
     faults: Mapping[str, str] | None = None,
     message: messages.Message | None = None,
 ) -> web.Response:
-    visitor = _visitor(request)
+    visitor = signed_in(request)
     again = await signing_in.resend_state(portal(request), visitor)
     return render.page(
         request,
@@ -163,12 +158,10 @@ async def _token_page(
 @ROUTES.post("/inloggen/token", Access.HALF)
 async def take_token(request: web.Request) -> web.StreamResponse:
     """ "Aanmelden": either box may hold the whole token."""
-    form, visitor = request[FORM], _visitor(request)
+    form, visitor = request[FORM], signed_in(request)
     boxes = form.get("code1", ""), form.get("code2", "")
     try:
-        cookie = await signing_in.confirm_code(
-            portal(request), visitor, _origin(request), *boxes
-        )
+        cookie = await signing_in.confirm_code(portal(request), visitor, _origin(request), *boxes)
     except Invalid as e:
         return await _token_page(request, faults=e.faults)
     response = render.redirect(request, _onward(visitor.next) or "/welkom")
@@ -181,7 +174,7 @@ async def new_token(request: web.Request) -> web.StreamResponse:
     """ "Nieuw token versturen": not too soon and not too often."""
     word = "token"
     try:
-        await signing_in.send_code(portal(request), _visitor(request))
+        await signing_in.send_code(portal(request), signed_in(request))
     except TooMany:
         word = "wachten"
     except Invalid:
@@ -209,13 +202,13 @@ async def _leave(request: web.Request, word: str) -> web.Response:
 @ROUTES.get("/inloggen/deactiveren", Access.HALF)
 async def ask_deactivation(request: web.Request) -> web.StreamResponse:
     """ "Account deactiveren" asks first; opening the page changes nothing."""
-    return render.page(request, "pages/inloggen/deactiveren.html", half=_visitor(request))
+    return render.page(request, "pages/inloggen/deactiveren.html", half=signed_in(request))
 
 
 @ROUTES.post("/inloggen/deactiveren", Access.HALF)
 async def deactivate(request: web.Request) -> web.StreamResponse:
     """ "Account deactiveren", confirmed."""
-    visitor = _visitor(request)
+    visitor = signed_in(request)
     await signing_in.deactivate(portal(request), visitor)
     response = render.redirect(request, f"{start_of(visitor.firm)}/gedeactiveerd")
     set_cookie(request, response, "sessie", "")
@@ -245,9 +238,7 @@ async def mail_link(request: web.Request) -> web.StreamResponse:
     """The same answer, whether or not there is such an account."""
     typed = request[FORM].get("gebruikersnaam", "")
     try:
-        await people.forgot_password(
-            portal(request), named_firm(request), typed, _origin(request)
-        )
+        await people.forgot_password(portal(request), named_firm(request), typed, _origin(request))
     except Invalid as e:
         return _forgotten(request, "wachtwoord", typed, e.faults)
     return _sent(request, "wachtwoord")
@@ -266,9 +257,7 @@ async def mail_username(request: web.Request) -> web.StreamResponse:
     """The same answer, whether or not there is such a number."""
     typed = request[FORM].get("mobiel", "")
     try:
-        await people.forgot_username(
-            portal(request), named_firm(request), typed, _origin(request)
-        )
+        await people.forgot_username(portal(request), named_firm(request), typed, _origin(request))
     except Invalid as e:
         return _forgotten(request, "gebruikersnaam", typed, e.faults)
     return _sent(request, "gebruikersnaam")
@@ -358,7 +347,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 @ROUTES.post("/sessie/verlengen", Access.SESSION)
 async def stay(request: web.Request) -> web.StreamResponse:
     """ "Blijf ingelogd": asked by the script of the page, told in seconds."""
-    until = await signing_in.extend(portal(request), _visitor(request))
+    until = await signing_in.extend(portal(request), signed_in(request))
     left = (until - signing_in.now()).total_seconds()
     return web.json_response({"seconds": max(0, int(left))})
 

@@ -1,4 +1,4 @@
-"""A firm's front door: its own address in the portal, what it tells, and the block for its site."""
+"""A firm's front door: its own address here, what it tells, and the block for its site."""
 
 from aiohttp import web
 

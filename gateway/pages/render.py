@@ -24,7 +24,7 @@ from gateway.domain.klant import Klant
 from gateway.flows.signing_in import Visitor
 from gateway.pages import assets
 from gateway.pages.context import here, portal
-from gateway.pages.security import form_token, set_cookie
+from gateway.pages.cookies import form_token, set_cookie
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 ENVIRONMENT = web.AppKey("jinja", dict[str, jinja2.Environment])
@@ -72,8 +72,8 @@ def _environment(folder: Path, language: str, catalogue: Catalogue) -> jinja2.En
         catalogue.gettext, catalogue.ngettext, newstyle=True
     )
     made.filters.update(
-        date=lambda at: date(at),
-        time=lambda at: clock(at),
+        date=date,
+        time=clock,
         size=lambda size: size_text(size, language),
         in_=lambda text: text.in_(language) if isinstance(text, Text) else text,
         said=catalogue.gettext,
@@ -102,12 +102,12 @@ def size_text(size: int | None, language: str = "nl") -> str:
         return ""
     if size < 1024:
         return f"{size} B"
-    amount, unit = float(size), "B"
-    for unit in ("KB", "MB", "GB", "TB"):
+    units = ["KB", "MB", "GB", "TB"]
+    amount = size / 1024
+    while amount >= 1023.95 and len(units) > 1:
         amount /= 1024
-        if amount < 1023.95:
-            break
-    return f"{format_decimal(amount, '#,##0.0', locale=language)} {unit}"
+        del units[0]
+    return f"{format_decimal(amount, '#,##0.0', locale=language)} {units[0]}"
 
 
 def paragraphs(text: str) -> Markup:
@@ -124,8 +124,10 @@ def initials(name: str) -> str:
 
 def icon(name: str, label: str = "") -> Markup:
     """An icon of the sprite. Without a label it is decoration, hidden from screen readers."""
-    told = Markup(' role="img" aria-label="{}"').format(label) if label else Markup(
-        ' aria-hidden="true"'
+    told = (
+        Markup(' role="img" aria-label="{}"').format(label)
+        if label
+        else Markup(' aria-hidden="true"')
     )
     return Markup('<svg class="icon" focusable="false"{}><use href="{}#{}"></use></svg>').format(
         told, assets.url("vendor/icons.svg"), name
@@ -154,9 +156,7 @@ def _seconds_left(visitor: Visitor | None) -> int:
     return max(0, int((min(idle, visitor.ends_at) - now).total_seconds()))
 
 
-def page(
-    request: web.Request, template: str, *, status: int = 200, **values: Any
-) -> web.Response:
+def page(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
     """An HTML answer. `template` is below templates/; `values` go to it."""
     known = here(request)
     environment = request.config_dict[ENVIRONMENT][known.language]

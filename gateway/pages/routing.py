@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from gateway.domain.session import Stage
 from gateway.pages.context import here
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,6 +23,9 @@ class Access(StrEnum):
     PUBLIC = "public"  # anyone
     HALF = "half"  # the password was right, the code is still to come
     SESSION = "session"  # signed in
+
+
+_STAGES = {Access.HALF: Stage.HALF, Access.SESSION: Stage.FULL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,9 @@ def _kept(handler: Handler, access: Access) -> Handler:
     async def keep(request: web.Request) -> web.StreamResponse:
         visitor = here(request).visitor
         stage = visitor.stage if visitor else None
-        if access is Access.PUBLIC or access == stage or (access == "session" and stage == "full"):
+        if access is Access.PUBLIC or stage is _STAGES[access]:
             return await handler(request)
-        if stage == "half" and request.method in ("GET", "HEAD"):
+        if stage is Stage.HALF and request.method in ("GET", "HEAD"):
             raise web.HTTPSeeOther("/inloggen/token")
         raise web.HTTPSeeOther(_sign_in(request))
 

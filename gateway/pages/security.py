@@ -25,7 +25,8 @@ from gateway.domain import keys
 from gateway.errors import PortalError
 from gateway.flows import signing_in
 from gateway.pages import failures
-from gateway.pages.context import HERE, PORTAL, Here, here, portal
+from gateway.pages.context import HERE, Here, here, portal
+from gateway.pages.cookies import cookie, form_token, set_cookie
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,34 +63,6 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.setdefault("Content-Security-Policy", _CSP.format(nonce=nonce))
     response.headers["X-Request-Id"] = known.id if known else "-"
     response.headers["Server"] = "portal"
-
-
-def cookie_name(base_url: str, name: str) -> str:
-    """``__Host-`` where the address is https; over plain http (a demonstration) browsers and
-    tools would not keep such a cookie."""
-    return f"__Host-{name}" if base_url.startswith("https:") else f"map-{name}"
-
-
-def set_cookie(
-    request: web.Request, response: web.StreamResponse, name: str, value: str, age: int | None = None
-) -> None:
-    """A cookie that scripts and other sites do not get. `age` in seconds; None: the browser's
-    own session; an empty value deletes it."""
-    base_url = portal(request).base_url
-    response.set_cookie(
-        cookie_name(base_url, name),
-        value,
-        max_age=0 if not value else age,
-        path="/",
-        httponly=True,
-        secure=base_url.startswith("https:"),
-        samesite="Lax",
-    )
-
-
-def cookie(request: web.Request, name: str) -> str:
-    """The value of such a cookie, or ""."""
-    return request.cookies.get(cookie_name(portal(request).base_url, name), "")
 
 
 @web.middleware
@@ -162,7 +135,7 @@ async def host(request: web.Request, handler: Handler) -> web.StreamResponse:
         if firm.host and firm.host == name:
             here(request).host_firm = firm
             return await handler(request)
-    if name not in shared or request.url.is_absolute() and request.raw_path.startswith("http"):
+    if name not in shared or request.raw_path.startswith("http"):
         raise web.HTTPMisdirectedRequest
     return await handler(request)
 
@@ -190,11 +163,6 @@ async def visitor(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _is_static(request: web.Request) -> bool:
     return request.path.startswith(("/static/", "/health/"))
-
-
-def form_token(request: web.Request) -> str:
-    """The token that every form of this answer carries."""
-    return portal(request).keys.digest("form", here(request).form_key)
 
 
 def _allowed_origins(request: web.Request) -> set[str]:
@@ -248,4 +216,4 @@ async def _read_form(request: web.Request) -> MultiDictProxy[str]:
 
 STACK = (identify, errors, host, visitor, forms)
 
-__all__ = ["FORM", "PORTAL", "STACK", "cookie", "form_token", "protect", "set_cookie"]
+__all__ = ["FORM", "STACK", "cookie", "form_token", "protect", "set_cookie"]

@@ -5,9 +5,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gateway.flows import welkom as flow
-from gateway.flows.signing_in import Visitor
 from gateway.pages import messages, render
-from gateway.pages.context import here, portal
+from gateway.pages.context import portal, signed_in
 from gateway.pages.routing import Access, Routes, local_path
 from gateway.pages.security import FORM
 
@@ -17,16 +16,10 @@ ROUTES = Routes()
 _KEPT = ("/welkom", "/dossier")
 
 
-def _visitor(request: web.Request) -> Visitor:
-    visitor = here(request).visitor
-    assert visitor is not None  # the route's access rule has seen to it
-    return visitor
-
-
 @ROUTES.get("/welkom", Access.SESSION)
 async def show(request: web.Request) -> web.StreamResponse:
     """ "Welkom"."""
-    told = flow.welcome(_visitor(request))
+    told = flow.welcome(signed_in(request))
     return render.page(
         request,
         "pages/welkom/welkom.html",
@@ -39,7 +32,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 @ROUTES.get("/organisaties", Access.SESSION)
 async def organisations(request: web.Request) -> web.StreamResponse:
     """All organisations of the visitor, to search and choose from."""
-    visitor, search = _visitor(request), request.query.get("zoek", "")[:100]
+    visitor, search = signed_in(request), request.query.get("zoek", "")[:100]
     return render.page(
         request,
         "pages/welkom/organisaties.html",
@@ -53,7 +46,7 @@ async def organisations(request: web.Request) -> web.StreamResponse:
 async def switch(request: web.Request) -> web.StreamResponse:
     """ "Wisselen van organisatie"."""
     form = request[FORM]
-    await flow.switch(portal(request), _visitor(request), form.get("klant", ""))
+    await flow.switch(portal(request), signed_in(request), form.get("klant", ""))
     return render.redirect(request, _same_page(form.get("terug")))
 
 

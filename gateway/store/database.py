@@ -18,7 +18,7 @@ from gateway.errors import PortalError
 
 ROLE = "map_app"
 
-Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Record: TypeAlias = asyncpg.Record
 
 #: What a lost server looks like; the next attempt gets a new connection.

@@ -1,0 +1,207 @@
+"""Writes documents to S3 with aiobotocore, so that nobody sees one that is not whole.
+
+Up to one part a document is one PUT, and larger ones are a multipart upload: S3 shows either
+only when it has ended well, and an upload that is given up leaves nothing.
+
+The client borrows the source's HTTP session. Left to itself it would resolve names past the
+egress policy, use the proxies of the environment and follow redirects with its signature.
+Source: Amazon S3 API Reference (PutObject, CompleteMultipartUpload); aiobotocore 3.10.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from hashlib import sha256 as new_sha256
+from typing import Any
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore.exceptions import BotoCoreError, ClientError
+
+from gateway.connector.s3wire import failure
+from gateway.errors import AlreadyExists, ConditionFailed, IntegrityError, Unavailable
+
+PART = 5 * 1024 * 1024  # the smallest part that S3 takes
+_IDLE = 60.0  # S3 may think that long about a finished upload
+
+
+class Uploader:
+    """Puts documents into one bucket. keys: access key, secret key and token ("": none)."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        bucket: str,
+        keys: Sequence[str],
+        *,
+        endpoint: str,
+        region: str,
+        path_style: bool,
+    ) -> None:
+        self._bucket = bucket
+        self._options: dict[str, Any] = _options(session, keys, endpoint, region, path_style)
+        self._stack = AsyncExitStack()
+        self._client: asyncio.Task[Any] | None = None
+
+    async def put(
+        self,
+        key: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None,
+        media_type: str | None,
+        sha256: bytes | None,
+        if_absent: bool,
+    ) -> None:
+        """Raises AlreadyExists, IntegrityError, what `body` raises, and what S3's errors mean."""
+        parts = _parts(_judged(body, size, sha256))
+        names = {"Bucket": self._bucket, "Key": key}
+        kind = {"ContentType": media_type} if media_type else {}
+        condition = {"IfNoneMatch": "*"} if if_absent else {}
+        with _translated():
+            client = await self._ready()
+            first = await anext(parts)
+            if len(first) < PART:
+                await client.put_object(**names, **kind, **condition, Body=first)
+                return
+            upload = await client.create_multipart_upload(**names, **kind)
+            names["UploadId"] = upload["UploadId"]
+            try:
+                done = await _sent(client, names, first, parts)
+                await client.complete_multipart_upload(
+                    **names, **condition, MultipartUpload={"Parts": done}
+                )
+            except BaseException:
+                with suppress(BotoCoreError, ClientError):  # S3 shows no part of it either way
+                    await asyncio.shield(client.abort_multipart_upload(**names))
+                raise
+
+    async def aclose(self) -> None:
+        """Close the client; the session stays."""
+        if self._client is not None:
+            await asyncio.wait([self._client])
+        await self._stack.aclose()
+
+    async def _ready(self) -> Any:
+        """The client, made when it is first needed: that takes 0.2 s, most of it in a thread."""
+        if self._client is None:
+            self._client = asyncio.create_task(self._made())
+        return await asyncio.shield(self._client)
+
+    async def _made(self) -> Any:
+        return await self._stack.enter_async_context(
+            AioSession().create_client("s3", **self._options)
+        )
+
+
+def _options(
+    session: aiohttp.ClientSession, keys: Sequence[str], endpoint: str, region: str, path: bool
+) -> dict[str, Any]:
+    """What the client is made of; nothing is left to its environment."""
+    config = AioConfig(
+        http_session_cls=_lent(session),
+        warm_up_loader_caches=True,
+        proxies={},
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path" if path else "virtual"},
+        # Services other than AWS trip over the checksums that botocore adds by itself.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return {
+        "endpoint_url": endpoint,
+        "region_name": region,
+        "aws_access_key_id": keys[0],
+        "aws_secret_access_key": keys[1],
+        "aws_session_token": keys[2] or None,
+        "config": config,
+    }
+
+
+class _Borrowed:
+    """The part of a session that aiobotocore uses, with redirects and endless waits taken out."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        connect = session.timeout.sock_connect
+        self._timeout = aiohttp.ClientTimeout(sock_connect=connect, sock_read=_IDLE)
+
+    async def request(self, method: str, **options: Any) -> aiohttp.ClientResponse:
+        """As the session's own."""
+        options |= {"allow_redirects": False, "timeout": self._timeout, "proxy": None}
+        url = options.pop("url")
+        return await self._session.request(
+            method, url, skip_auto_headers=("Content-Type",), **options
+        )
+
+
+def _lent(session: aiohttp.ClientSession) -> type[Any]:
+    """aiobotocore's class of sessions, with ours in it."""
+    borrowed = _Borrowed(session)
+
+    async def ours(_: Any, __: str | None) -> _Borrowed:
+        return borrowed
+
+    return type("BorrowedSession", (AIOHTTPSession,), {"_get_session": ours})
+
+
+async def _judged(
+    body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
+) -> AsyncIterator[bytes]:
+    """The body; at its end raises IntegrityError when it is not what was promised."""
+    count, digest = 0, new_sha256()
+    async for piece in body:
+        count += len(piece)
+        digest.update(piece)
+        yield piece
+    if size not in (None, count) or sha256 not in (None, digest.digest()):
+        raise IntegrityError(f"the document of {count} bytes is not the one that was promised")
+
+
+async def _parts(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in parts of PART and a last one that may be smaller, or empty."""
+    part = bytearray()
+    async for piece in body:
+        part += piece
+        while len(part) >= PART:
+            yield bytes(part[:PART])
+            del part[:PART]
+    yield bytes(part)
+
+
+async def _sent(
+    client: Any, names: dict[str, str], part: bytes, rest: AsyncIterator[bytes]
+) -> list[Any]:
+    """Upload the parts, one after the other; gives number and ETag of each."""
+    done: list[Any] = []
+    while part or not done:
+        number = len(done) + 1
+        answer = await client.upload_part(**names, PartNumber=number, Body=part)
+        done.append({"PartNumber": number, "ETag": answer["ETag"]})
+        part = await anext(rest, b"")
+    return done
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raises botocore's errors as ours."""
+    try:
+        yield
+    except ClientError as e:
+        about = e.response.get("ResponseMetadata", {})
+        told = e.response.get("Error", {})
+        headers = about.get("HTTPHeaders", {})
+        found = failure(
+            int(about.get("HTTPStatusCode", 0)),
+            str(told.get("Code", "")),
+            str(told.get("Message", "")),
+            region=headers.get("x-amz-bucket-region") or str(told.get("Region", "")),
+            wait=headers.get("retry-after", ""),
+        )
+        if isinstance(found, ConditionFailed):
+            found = AlreadyExists(str(found), native=found.native)
+        raise found from None
+    except BotoCoreError as e:
+        raise Unavailable(str(e), native=type(e).__name__) from None

@@ -1,0 +1,79 @@
+"""Puts the invented people into the database and the invented documents into the back offices."""
+
+import os
+from pathlib import Path
+
+from aiobotocore.session import get_session
+
+from gateway.demo import data
+from gateway.domain.firm import Firm
+from gateway.flows.portal import Portal
+from gateway.store import klanten, persons
+
+
+async def people(portal: Portal) -> None:
+    """Klanten and accounts; those that are there already stay as they are."""
+    for firm in portal.firms.values():
+        async with portal.db.tenant(firm.id) as c:
+            await klanten.put(c, firm.id, data.KLANTEN.get(firm.id, ()))
+    for account in data.ACCOUNTS:
+        firm = portal.firms.get(account.firm)
+        if firm is not None:
+            await _account(portal, firm, account)
+
+
+async def _account(portal: Portal, firm: Firm, account: data.Account) -> None:
+    hashed = await portal.passwords.hash(account.password)
+    async with portal.db.tenant(firm.id) as c:
+        person = await persons.add(c, firm.id, account.email, account.name, account.role)
+        if person is None:
+            return
+        sealed = portal.keys.seal("mobile", account.mobile)
+        await persons.set_mobile(
+            c, person.id, sealed, portal.keys.digest("mobile", account.mobile)
+        )
+        await persons.set_password(c, person.id, hashed)
+        for number in account.klanten:
+            await klanten.grant(c, firm.id, person.id, number)
+
+
+def files(share: Path, package: Path) -> None:
+    """Documents of the file shares and of the package behind SOAP, once."""
+    for document in data.documents():
+        if document.where == "s3":
+            continue
+        place = document.klant.number
+        if document.firm == "zeewind":
+            place = f"{document.klant.number} {document.klant.name}"
+        base = share / document.firm if document.where == "share" else package / document.firm
+        path = base / place / document.folder / document.name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(document.body)
+            os.utime(path, (document.modified.timestamp(),) * 2)
+
+
+async def objects(endpoint: str, access_key: str, secret_key: str) -> None:
+    """Documents of the S3 buckets, once."""
+    async with get_session().create_client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="eu-central-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+    ) as client:
+        there = {b["Name"] for b in (await client.list_buckets())["Buckets"]}
+        for bucket in {d.firm for d in data.documents()} - there:
+            await client.create_bucket(
+                Bucket=bucket,
+                CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
+            )
+        for document in data.documents():
+            if document.where == "s3" and document.firm not in there:
+                root = "klanten/" if document.firm == "lindehof" else ""
+                parts = [root + document.klant.number, document.folder, document.name]
+                await client.put_object(
+                    Bucket=document.firm,
+                    Key="/".join(p for p in parts if p),
+                    Body=document.body,
+                )
