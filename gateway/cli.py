@@ -12,7 +12,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from gateway import __version__, app, demo, log, settings, worker
+from gateway import __version__, app, log, settings, worker
+from gateway.demo import world
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
 from gateway.domain.person import Role
@@ -110,7 +111,7 @@ def demonstrate(
     """The whole world on this machine: portal, worker, simulators, back offices, two firms."""
     log.configure(level=os.environ.get("MAP_LOG_LEVEL", "warning"))
     try:
-        asyncio.run(demo.run(home, port, as_json=as_json))
+        asyncio.run(world.run(home, port, as_json=as_json))
     except PortalError as e:
         _fail(str(e))
 

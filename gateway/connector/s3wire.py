@@ -8,7 +8,7 @@ Source: Amazon S3 API Reference (ListObjectsV2, Error Responses).
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 import aiohttp
@@ -73,6 +73,7 @@ STATUSES: Mapping[int, type[SourceError]] = {
     429: RateLimited,
 }
 
+_FIELDS = ("Key", "Size", "LastModified", "ETag")
 _LONGEST_LISTING = 4 * 1024 * 1024  # 1,000 of the longest keys, each byte written as %XX
 _LONGEST_ERROR = 64 * 1024
 
@@ -227,8 +228,8 @@ def _rows(body: bytes) -> tuple[list[Row], str]:
     space = str(root.tag).removesuffix("ListBucketResult")
     encoded = root.findtext(f"{space}EncodingType") == "url"
     try:
-        rows = [_row(e, space, encoded) for e in root.iterchildren(f"{space}Contents")]
-    except ValueError as e:
+        rows = [_row(*cells, encoded=encoded) for cells in _cells(root, space)]
+    except (AttributeError, TypeError, ValueError) as e:  # an empty element has no text
         raise ProtocolError(f"a listing holds an object that is none: {e}") from None
     if root.findtext(f"{space}IsTruncated") != "true":
         return rows, ""
@@ -238,15 +239,26 @@ def _rows(body: bytes) -> tuple[list[Row], str]:
     return rows, more
 
 
-def _row(element: Element, space: str, encoded: bool) -> Row:
-    """Raises ValueError."""
-    key = element.findtext(f"{space}Key") or ""
-    if encoded:
-        key = unquote_plus(key, errors="strict")
-    modified = datetime.fromisoformat(element.findtext(f"{space}LastModified") or "")
+def _cells(root: Element, space: str) -> Iterator[tuple[Any, ...]]:
+    """Texts of `_FIELDS` of each object. Raises ValueError when one has not just these.
+
+    One walk over the tree: asking each object for each field takes six times as long.
+    """
+    wanted = [f"{space}{name}" for name in _FIELDS]
+    found = list(root.iter(*wanted))
+    tags, texts = [e.tag for e in found], [e.text for e in found]
+    width = len(wanted)
+    order = tags[:width]
+    if tags != order * (len(tags) // width) or (tags and set(order) != set(wanted)):
+        raise ValueError("a field is missing, or there twice")
+    columns = {tag: texts[place::width] for place, tag in enumerate(order)}
+    return zip(*(columns.get(tag, ()) for tag in wanted), strict=True)
+
+
+def _row(key: str, size: str, modified: str, etag: str, *, encoded: bool) -> Row:
     return Row(
-        key,
-        int(element.findtext(f"{space}Size") or ""),
-        modified.replace(microsecond=0),
-        (element.findtext(f"{space}ETag") or "").strip('"'),
+        unquote_plus(key, errors="strict") if encoded else key,
+        int(size),
+        datetime.fromisoformat(modified).replace(microsecond=0),
+        etag.strip('"'),
     )

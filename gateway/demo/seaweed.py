@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateway.demo import follow
+
 HOST = "127.0.0.1"
 _ROLES = ("s3", "filer", "master", "volume", "admin")
 _GRPC = 10_000  # each role also listens here, above its own port
@@ -113,7 +115,8 @@ class Seaweed:
         log = (self.folder / "weed.log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                preexec_fn=follow.parent, start_new_session=True,
             )
         try:
             self._wait(time.monotonic() + timeout)
@@ -153,6 +156,7 @@ class Seaweed:
             *(binary(), "mini", f"-dir={self.folder / 'data'}", f"-s3.config={self._keys}"),
             *(f"-ip={HOST}", f"-ip.bind={HOST}", *ports),
             *("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+            "-s3.domainName=localhost",  # a bucket may also stand before the host name
             *("-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"),
             *("-volume.preStopSeconds=0", "-s3.autoCreateBucket=false"),
             # On by default: it would tell strangers about every test run.

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from gateway import app, settings
-from gateway.demo import data, postgres, seed
+from gateway.demo import data, follow, postgres, seed
 from gateway.demo.seaweed import Identity, Seaweed
 from gateway.errors import PortalError
 from gateway.simulators import backoffice, mail, sms
@@ -153,6 +153,7 @@ class World:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=follow.parent,
                 start_new_session=True,  # Ctrl-C is for us; we end the children in order
             )
         self.children.append(child)

