@@ -14,7 +14,7 @@ from gateway.domain import throttle
 from gateway.domain.keys import Keys
 from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
-from gateway.flows.portal import Portal
+from gateway.flows.portal import Portal, events, looks
 from gateway.flows.sources import Sources
 from gateway.notify import sms
 from gateway.pages import assets, dossier, inloggen, kantoor, render, security, welkom
@@ -60,6 +60,8 @@ async def opened(settings: Settings) -> AsyncIterator[Portal]:
             passwords=passwords,
             sources=sources,
             listings=listings,
+            looks=looks(db),
+            events=events(db),
             budget=gateway.budget,
         )
 

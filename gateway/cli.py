@@ -103,9 +103,9 @@ def migrate(
 @cli.command("demo")
 def demonstrate(
     as_json: Json = False,
-    home: Annotated[
-        Path, typer.Option(envvar="MAP_HOME", help="Folder for all its data.")
-    ] = Path(".run"),
+    home: Annotated[Path, typer.Option(envvar="MAP_HOME", help="Folder for all its data.")] = Path(
+        ".run"
+    ),
     port: Annotated[int, typer.Option(envvar="PORT", help="Port of the portal.")] = 8080,
 ) -> None:
     """The whole world on this machine: portal, worker, simulators, back offices, two firms."""
@@ -130,7 +130,13 @@ def config_check(config: Folder = CONFIG, as_json: Json = False) -> None:
     except settings.SettingsError as e:
         faults = e.faults
     told = [
-        {"file": f.file, "line": f.line, "path": f.path, "message": f.message, "nearest": f.nearest}
+        {
+            "file": f.file,
+            "line": f.line,
+            "path": f.path,
+            "message": f.message,
+            "nearest": f.nearest,
+        }
         for f in faults
     ]
     _tell(as_json, {"ok": not faults, "faults": told}, "\n".join(map(str, faults)) or "good")
@@ -169,7 +175,9 @@ def person_add(
 
 
 @person_cli.command("reset")
-def person_reset(firm: FirmName, mail: str, config: Folder = CONFIG, as_json: Json = False) -> None:
+def person_reset(
+    firm: FirmName, mail: str, config: Folder = CONFIG, as_json: Json = False
+) -> None:
     """Mail a link to choose a new password; brings a deactivated or disabled account back."""
     _act(config, firm, lambda p, f: people.reset(p, f, mail), as_json, "the link is on its way")
 
@@ -245,11 +253,11 @@ def _act(
     if firm is None:
         _fail(f"no firm {firm_id!r}; there are: {', '.join(found.firms)}")
 
-    async def go() -> dict[str, Any] | None:
+    async def go() -> dict[str, Any]:
         async with app.opened(found) as portal:
-            return await act(portal, firm)
+            return await act(portal, firm) or {}
 
-    _tell(as_json, {"ok": True, **(_run(go()) or {})}, done)
+    _tell(as_json, {"ok": True, **_run(go())}, done)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

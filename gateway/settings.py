@@ -421,7 +421,9 @@ def _dotted(where: Sequence[Any]) -> str:
 def _near(model: type[BaseModel], where: Sequence[Any]) -> str:
     """The key closest to the unknown one at the end of `where`."""
     for part in where[:-1]:
-        found = _models_in(model.model_fields[part].annotation) if part in model.model_fields else []
+        found = (
+            _models_in(model.model_fields[part].annotation) if part in model.model_fields else []
+        )
         if found:
             model = found[0]
     return _nearest(str(where[-1]), list(model.model_fields))

@@ -92,7 +92,9 @@ class Breaker:
     def _too_many(self, now: float) -> bool:
         recent = [good for at, good in self._calls if now - at <= self._window]
         bad = recent.count(False)
-        return self._in_a_row >= self._limit or (len(recent) >= self._least and bad * 2 >= len(recent))
+        return self._in_a_row >= self._limit or (
+            len(recent) >= self._least and bad * 2 >= len(recent)
+        )
 
     def _open(self, now: float, attention: bool) -> None:
         rest = self._rest_most if attention else min(self._rest * 2**self._trials, self._rest_most)

@@ -44,7 +44,7 @@ def _class_in(module: ModuleType, kind: str) -> AnyConnector:
 def _checked(found: AnyConnector, kind: str) -> AnyConnector:
     if found.api_version != API_VERSION:
         raise ConfigInvalid(
-            f"{kind} is made for version {found.api_version} of the contract, this is {API_VERSION}"
+            f"{kind} is made for version {found.api_version} of the contract, not {API_VERSION}"
         )
     return found
 

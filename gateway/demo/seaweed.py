@@ -115,8 +115,13 @@ class Seaweed:
         log = (self.folder / "weed.log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                preexec_fn=follow.parent, start_new_session=True,
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=follow.parent,
+                start_new_session=True,
             )
         try:
             self._wait(time.monotonic() + timeout)

@@ -17,9 +17,8 @@ async def people(portal: Portal) -> None:
         async with portal.db.tenant(firm.id) as c:
             await klanten.put(c, firm.id, data.KLANTEN.get(firm.id, ()))
     for account in data.ACCOUNTS:
-        firm = portal.firms.get(account.firm)
-        if firm is not None:
-            await _account(portal, firm, account)
+        if account.firm in portal.firms:
+            await _account(portal, portal.firms[account.firm], account)
 
 
 async def _account(portal: Portal, firm: Firm, account: data.Account) -> None:

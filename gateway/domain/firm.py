@@ -70,7 +70,7 @@ class HouseStyle(Model):
         ratio = colour.contrast(value, "#ffffff")
         if ratio < colour.LEAST:
             raise ValueError(
-                f"white text on {value} has contrast {ratio:.1f}; at least {colour.LEAST} is needed"
+                f"white text on {value} has contrast {ratio:.1f}; {colour.LEAST} is the least"
             )
         return value
 

@@ -31,11 +31,15 @@ class Keys:
         if len(main) < LEAST:
             raise ConfigInvalid(f"the main key must have {LEAST} characters or more", field="key")
         self._main = main.encode()
+        self._derived: dict[str, bytes] = {}
         self._seal = AESGCM(self.derive("seal"))
 
     def derive(self, label: str) -> bytes:
         """32 bytes for one use."""
-        return HKDF(SHA256(), 32, salt=None, info=b"map:" + label.encode()).derive(self._main)
+        if label not in self._derived:
+            made = HKDF(SHA256(), 32, salt=None, info=b"map:" + label.encode())
+            self._derived[label] = made.derive(self._main)
+        return self._derived[label]
 
     def digest(self, label: str, *parts: str) -> str:
         """Keyed digest (HMAC-SHA256, base64url) of parts; their borders count."""

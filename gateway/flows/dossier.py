@@ -93,9 +93,7 @@ async def _state(
     return SourceState(source, answer)
 
 
-def _at(
-    portal: Portal, visitor: Visitor, source: Source, klant: Klant
-) -> tuple[Guarded, Place]:
+def _at(portal: Portal, visitor: Visitor, source: Source, klant: Klant) -> tuple[Guarded, Place]:
     """The opened source and the klant's place in it. Raises NotFound, or why it is not open."""
     root = source.place_of(klant.number, klant.name)
     if root is None:
@@ -126,6 +124,12 @@ class Opened:
     reader: GuardedReader | None
     span: Span | None = None
     unchanged: bool = False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The bytes that are given; none for a head or an unchanged document."""
+        if self.reader is not None:
+            async for piece in self.reader:
+                yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +219,8 @@ async def _record(
     }
     if opened.span is not None:
         data["from"] = opened.span.offset
-    async with portal.db.tenant(visitor.firm.id) as c:
-        await audit.record(
-            c,
+    await portal.events.put(
+        audit.event(
             "document_opened",
             firm=visitor.firm.id,
             person=visitor.person_id,
@@ -225,13 +228,15 @@ async def _record(
             subject=f"{source.id}:{portal.keys.digest('document', id)}",
             data=data,
         )
+    )
 
 
 async def show_categories(portal: Portal, visitor: Visitor, shown: bool) -> None:
     """Remember "toon categorie" or "Verberg categorie"."""
     async with portal.db.tenant(visitor.firm.id) as c:
         await preferences.put(
-            c, visitor.firm.id, visitor.person_id, SHOW_CATEGORIES, "ja" if shown else "nee")
+            c, visitor.firm.id, visitor.person_id, SHOW_CATEGORIES, "ja" if shown else "nee"
+        )
 
 
 async def shows_categories(portal: Portal, visitor: Visitor) -> bool:

@@ -86,5 +86,3 @@ async def _failed(
     log.get().warning(
         "mail_failed", firm=firm.id, mail=str(letter.id), final=final, error=str(error)
     )
-
-

@@ -69,9 +69,7 @@ class Answer:
     @property
     def complete(self) -> bool:
         """Whether the listing is there, whole and of now."""
-        return bool(
-            self.listing and self.listing.whole and not self.failure and not self.waiting
-        )
+        return bool(self.listing and self.listing.whole and not self.failure and not self.waiting)
 
 
 class Listings:
@@ -135,9 +133,7 @@ class Listings:
                 total -= len(known.listing.rows) if known.listing else 0
                 del self._known[key]
 
-    async def _ask(
-        self, known: _Known, guarded: Guarded, source: Source, place: Place
-    ) -> Listing:
+    async def _ask(self, known: _Known, guarded: Guarded, source: Source, place: Place) -> Listing:
         try:
             known.listing = await read_all(guarded, source, place)
             known.at = self._clock()

@@ -173,9 +173,7 @@ async def _mail_link(
 # --- by the person, not signed in
 
 
-async def forgot_password(
-    portal: Portal, firm: Firm | None, username: str, origin: From
-) -> None:
+async def forgot_password(portal: Portal, firm: Firm | None, username: str, origin: From) -> None:
     """ "Wachtwoord vergeten?": mail a link where there is an account. Says the same either way;
     raises TooMany only for what anyone could see by himself (too many requests)."""
     username = username.strip().lower()[:254]
@@ -240,9 +238,7 @@ async def behind_link(portal: Portal, firm_id: str, token: str) -> Chooser:
     return Chooser(firm, person, link.purpose)
 
 
-async def choose_password(
-    portal: Portal, firm_id: str, token: str, new: str, again: str
-) -> Firm:
+async def choose_password(portal: Portal, firm_id: str, token: str, new: str, again: str) -> Firm:
     """Choose it: the link is used up, the account active, every session of it over.
 
     Raises Denied for a link that is no longer good, Invalid for the password.

@@ -1,7 +1,8 @@
 """What every flow works with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gateway.domain.firm import Firm
 from gateway.domain.keys import Keys
@@ -10,7 +11,33 @@ from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
 from gateway.flows.sources import Sources
 from gateway.notify.sms import SmsSender
+from gateway.store import audit, sessions
+from gateway.store.batch import Batch
 from gateway.store.database import Database
+
+#: Sessions looked up, and events written, many at once (gateway.store.batch).
+Looks = Batch[tuple[str, str], sessions.Look | None]
+Events = Batch[audit.Event, None]
+
+
+def looks(db: Database) -> Looks:
+    """The session look-ups of a process."""
+
+    async def ask(wanted: Sequence[tuple[str, str]]) -> list[sessions.Look | None]:
+        async with db.connection() as c:
+            return await sessions.look(c, wanted, datetime.now(UTC))
+
+    return Batch(ask)
+
+
+def events(db: Database) -> Events:
+    """The audit of what happens too often for a transaction each."""
+
+    async def ask(wanted: Sequence[audit.Event]) -> list[None]:
+        async with db.connection() as c:
+            return await audit.append(c, wanted)
+
+    return Batch(ask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +60,6 @@ class Portal:
     passwords: Passwords
     sources: Sources
     listings: Listings
+    looks: Looks
+    events: Events
     budget: float

@@ -107,13 +107,11 @@ async def check_password(
     username = username.strip().lower()[:254]
     await _allow(portal, username, origin)
     candidates = await _candidates(portal, firm, username)
-    right = [
-        (f, p)
-        for f, p in candidates
-        if await portal.passwords.verify(p.password if p else None, password[:1024])
-        and p is not None
-        and p.may_sign_in
-    ]
+    right: list[tuple[Firm, Person]] = []
+    for at, one in candidates:
+        fits = await portal.passwords.verify(one.password if one else None, password[:1024])
+        if fits and one is not None and one.may_sign_in:
+            right.append((at, one))
     if not right:
         await _refused(portal, candidates, origin)
         raise Invalid({"gebruikersnaam": WRONG})
@@ -122,7 +120,6 @@ async def check_password(
         names = tuple(f for f, _ in right)
         return Choice(names, _ticket(portal, username, [f.id for f in names]))
     found, person = right[0]
-    assert person is not None
     await _rehash(portal, found, person, password)
     return await _begin_half(portal, found, person, origin, onward)
 
@@ -222,10 +219,10 @@ async def _begin_half(
         )
         await audit.record(c, "password_right", firm=firm.id, person=person.id)
     cookie = f"{firm.id}.{token}"
-    visitor = await resume(portal, cookie)
-    assert visitor is not None
     try:
-        await send_code(portal, visitor)
+        visitor = await resume(portal, cookie)
+        if visitor is not None:
+            await send_code(portal, visitor)
     except (Invalid, TooMany) as e:
         return Half(cookie, SMS_FAILED if isinstance(e, Invalid) else NO_MORE_SENDS)
     return Half(cookie)
@@ -364,45 +361,42 @@ async def resume(portal: Portal, cookie: str) -> Visitor | None:
     firm = portal.firms.get(firm_id)
     if firm is None or not token or len(token) > 100:
         return None
+    found = await portal.looks.put((firm_id, keys.fingerprint(token)))
     moment = now()
-    async with portal.db.tenant(firm.id) as c:
-        found = await sessions.find(c, keys.fingerprint(token), moment)
-        person = await persons.by_id(c, found.person) if found else None
-        if found is None or person is None:
-            return None
-        if found.stage is Stage.FULL and moment - found.seen_at >= session.TOUCH:
-            idle, _ = session.ends(Stage.FULL, firm.sessions, moment)
-            await sessions.touch(c, found.digest, moment, min(idle, found.ends_at))
-        mine = await klanten.of_person(c, person.id) if found.stage is Stage.FULL else []
-    return _visitor(portal, firm, person, found, tuple(mine))
+    if found is None or min(found.session.idle_until, found.session.ends_at) <= moment:
+        return None
+    at = found.session
+    if at.stage is Stage.FULL and moment - at.seen_at >= session.TOUCH:
+        idle, _ = session.ends(Stage.FULL, firm.sessions, moment)
+        async with portal.db.tenant(firm.id) as c:
+            await sessions.touch(c, at.digest, moment, min(idle, at.ends_at))
+    return _visitor(portal, firm, found)
 
 
-def _visitor(
-    portal: Portal,
-    firm: Firm,
-    person: Person,
-    found: sessions.Session,
-    mine: tuple[Klant, ...],
-) -> Visitor:
-    half = found.stage is Stage.HALF
-    number = portal.keys.open("mobile", person.mobile_sealed) if person.mobile_sealed else ""
-    looked_at = found.klant if any(k.number == found.klant for k in mine) else None
+def _visitor(portal: Portal, firm: Firm, found: sessions.Look) -> Visitor:
+    at = found.session
+    half = at.stage is Stage.HALF
+    mine = () if half else found.klanten
+    looked_at = at.klant if any(k.number == at.klant for k in mine) else None
+    number = (
+        portal.keys.open("mobile", found.mobile_sealed) if half and found.mobile_sealed else ""
+    )
     return Visitor(
         firm=firm,
-        person_id=person.id,
-        username=person.username,
-        name=masked_name(person.name) if half else person.name,
+        person_id=at.person,
+        username=found.username,
+        name=masked_name(found.name) if half else found.name,
         phone=phone.masked(number) if number else "",
-        role=person.role.value,
-        stage=found.stage,
-        language=person.language,
+        role=found.role,
+        stage=at.stage,
+        language=found.language,
         klanten=mine,
         klant=looked_at or (mine[0].number if mine else None),
-        digest=found.digest,
-        next=found.next,
-        idle_until=found.idle_until,
-        ends_at=found.ends_at,
-        previous_login_at=person.previous_login_at,
+        digest=at.digest,
+        next=at.next,
+        idle_until=at.idle_until,
+        ends_at=at.ends_at,
+        previous_login_at=found.previous_login_at,
     )
 
 
@@ -441,11 +435,22 @@ async def deactivate(portal: Portal, visitor: Visitor) -> None:
         mine = await klanten.of_person(c, person.id)
         office = firm.employee(mine[0].relatiebeheerder if mine else None)
         await letters.put(
-            portal, c, firm, "account_deactivated", person.username, person.language,
+            portal,
+            c,
+            firm,
+            "account_deactivated",
+            person.username,
+            person.language,
             name=person.name,
         )
         await letters.put(
-            portal, c, firm, "account_deactivated_office", office.mail, "nl",
-            name=office.name, person=person.name,
+            portal,
+            c,
+            firm,
+            "account_deactivated_office",
+            office.mail,
+            "nl",
+            name=office.name,
+            person=person.name,
         )
         await audit.record(c, "account_deactivated", firm=firm.id, person=person.id)

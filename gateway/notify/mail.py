@@ -65,7 +65,7 @@ class Mail:
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=lambda name: bool(name and name.endswith(".html")),
+        autoescape=jinja2.select_autoescape(("html",), default=False),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -82,8 +82,10 @@ def render(
     whole = _environment().get_template(name).render(known)
     subject, _, text = whole.partition("\n")
     paragraphs = [" ".join(p.split()) for p in text.split("\n\n") if p.strip()]
-    html = _environment().get_template("base.html").render(
-        firm=firm, language=language, subject=subject.strip(), paragraphs=paragraphs
+    html = (
+        _environment()
+        .get_template("base.html")
+        .render(firm=firm, language=language, subject=subject.strip(), paragraphs=paragraphs)
     )
     return {"subject": " ".join(subject.split()), "text": text.strip() + "\n", "html": html}
 

@@ -56,6 +56,7 @@ class SmsSender(ABC):
     async def _send(self, to: str, sender: str, body: str) -> None:
         """Hand it over, or raise SmsFailed."""
 
+    @abstractmethod
     async def aclose(self) -> None:
         """Free what is held."""
 
@@ -135,7 +136,7 @@ class _Bounded:
             timeout=self._timeout,
             allow_redirects=False,
         )
-        if answer.status_code in (429,) or answer.status_code >= 500:
+        if answer.status_code == 429 or answer.status_code >= 500:
             raise SmsFailed(f"status {answer.status_code}")
         return answer.text
 
@@ -176,7 +177,7 @@ class Chosen(Protocol):
 
 
 def sender(chosen: Chosen, secret: Callable[[str], str]) -> SmsSender:
-    """The adapter that the settings name. secret: resolves a reference; may raise ConfigInvalid."""
+    """The adapter that the settings name. secret: resolves a reference (ConfigInvalid)."""
     via = chosen.via
     if via.kind == "messagebird":
         return MessagebirdSender(secret(via.key), via.url, chosen.timeout)

@@ -12,9 +12,8 @@ from gateway.domain import dossier as rules
 from gateway.domain.dossier import Order, Row
 from gateway.errors import Invalid
 from gateway.flows import dossier as flow
-from gateway.flows.signing_in import Visitor
 from gateway.pages import failures, render, stream
-from gateway.pages.context import here, portal
+from gateway.pages.context import here, portal, signed_in
 from gateway.pages.routing import Access, Routes, local_path
 from gateway.pages.security import FORM
 from gateway.pages.zip import MOST, Streamed, Wanted
@@ -25,12 +24,6 @@ ROUTES = Routes()
 PATIENCE = 20.0
 
 _KEPT = ("klant", "categorie", "zoek", "volgorde", "pagina")
-
-
-def _visitor(request: web.Request) -> Visitor:
-    visitor = here(request).visitor
-    assert visitor is not None  # the route's access rule has seen to it
-    return visitor
 
 
 @ROUTES.get("/dossier", Access.SESSION)
@@ -46,7 +39,7 @@ async def contents(request: web.Request) -> web.StreamResponse:
 
 
 async def _page(request: web.Request, template: str, wait: float | None) -> web.StreamResponse:
-    running, visitor, query = portal(request), _visitor(request), request.query
+    running, visitor, query = portal(request), signed_in(request), request.query
     found = await flow.overview(running, visitor, query.get("klant"), wait=wait)
     order = _order(query.get("volgorde", ""))
     category, search = query.get("categorie", ""), query.get("zoek", "")[:100]
@@ -101,7 +94,7 @@ async def document(request: web.Request) -> web.StreamResponse:
     save = request.query.get("opslaan") == "1"
     async with flow.open_document(
         portal(request),
-        _visitor(request),
+        signed_in(request),
         request.query.get("klant"),
         request.match_info["source"],
         request.match_info["handle"],
@@ -119,7 +112,7 @@ async def several(request: web.Request) -> web.StreamResponse:
         raise Invalid({"bestand": "Kies eerst een of meer documenten."})
     if len(chosen) > MOST:
         raise Invalid({"bestand": f"Kies ten hoogste {MOST} documenten in een keer."})
-    klant = await flow.may_see(portal(request), _visitor(request), form.get("klant"))
+    klant = await flow.may_see(portal(request), signed_in(request), form.get("klant"))
     response = web.StreamResponse(
         headers={
             "Content-Type": "application/zip",
@@ -141,7 +134,7 @@ async def several(request: web.Request) -> web.StreamResponse:
 
 
 def _wanted(request: web.Request, klant: str, source_id: str, handle: str) -> Wanted:
-    visitor = _visitor(request)
+    visitor = signed_in(request)
     source = visitor.firm.source(source_id)
     title = source.title.in_(here(request).language) if source else source_id
     name = (rules.id_of(handle) or handle).rpartition("/")[2]
@@ -149,9 +142,7 @@ def _wanted(request: web.Request, klant: str, source_id: str, handle: str) -> Wa
     return Wanted(
         title,
         f"{title} / {rules.file_name(name)}",
-        partial(
-            flow.open_document, portal(request), visitor, klant, source_id, handle, wish
-        ),
+        partial(flow.open_document, portal(request), visitor, klant, source_id, handle, wish),
     )
 
 
@@ -159,7 +150,7 @@ def _wanted(request: web.Request, klant: str, source_id: str, handle: str) -> Wa
 async def categories(request: web.Request) -> web.StreamResponse:
     """ "toon categorie" and "Verberg categorie", remembered."""
     form = request[FORM]
-    await flow.show_categories(portal(request), _visitor(request), form.get("toon") == "ja")
+    await flow.show_categories(portal(request), signed_in(request), form.get("toon") == "ja")
     raise web.HTTPSeeOther(local_path(form.get("terug")) or "/dossier")
 
 
@@ -168,6 +159,5 @@ async def refresh(request: web.Request) -> web.StreamResponse:
     """ "Vernieuwen": ask the sources again, past what is remembered."""
     back = local_path(request[FORM].get("terug")) or "/dossier"
     klant = URL(back, encoded=True).query.get("klant")
-    await flow.overview(portal(request), _visitor(request), klant, refresh=True)
+    await flow.overview(portal(request), signed_in(request), klant, refresh=True)
     raise web.HTTPSeeOther(back)
-

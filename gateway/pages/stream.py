@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway import log
 from gateway.connector.contract import Entry
+from gateway.connector.guard import GuardedReader
 from gateway.domain import dossier, media
 from gateway.domain.media import Media, Showing
 from gateway.errors import SourceError
@@ -95,7 +96,7 @@ async def send(request: web.Request, opened: Opened, *, save: bool) -> web.Strea
     response.content_length = length
     await response.prepare(request)
     if opened.reader is not None:
-        await pour(request, response, opened)
+        await pour(request, response, opened.reader)
     await response.write_eof()
     return response
 
@@ -104,11 +105,10 @@ def _length(opened: Opened) -> int | None:
     return opened.reader.length if opened.reader is not None else opened.entry.size
 
 
-async def pour(request: web.Request, response: web.StreamResponse, opened: Opened) -> None:
+async def pour(request: web.Request, response: web.StreamResponse, reader: GuardedReader) -> None:
     """Write every piece, at the browser's pace. A failure breaks the connection."""
-    assert opened.reader is not None
     try:
-        async for piece in opened.reader:
+        async for piece in reader:
             async with asyncio.timeout(STALLED):
                 await response.write(piece)
     except (SourceError, TimeoutError) as e:

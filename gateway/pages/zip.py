@@ -84,13 +84,12 @@ class Streamed:
     ) -> AsyncIterator[bytes]:
         try:
             async with wanted.open() as opened:
-                assert opened.reader is not None
                 info = self._info(self._unique(wanted.folder, opened.entry.name))
                 if opened.entry.modified is not None:
                     info.date_time = opened.entry.modified.timetuple()[:6]
                 with archive.open(info, "w", force_zip64=True) as target:
                     try:
-                        async for piece in opened.reader:
+                        async for piece in opened.pieces():
                             target.write(piece)
                             yield pipe.take()
                     except SourceError:
@@ -116,5 +115,3 @@ class Streamed:
             number += 1
         self._names.add(path.casefold())
         return path
-
-

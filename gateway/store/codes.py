@@ -45,7 +45,8 @@ async def add(
         now,
     )
     id: UUID = await c.fetchval(
-        "insert into code (firm, person, session, purpose, subject, digest, created_at, expires_at)"
+        "insert into code"
+        " (firm, person, session, purpose, subject, digest, created_at, expires_at)"
         " values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
         firm,
         person,

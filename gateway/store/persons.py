@@ -106,8 +106,7 @@ async def set_state(c: Connection, id: UUID, to: State, *, of: frozenset[State])
 async def signed_in(c: Connection, id: UUID) -> None:
     """Note the sign-in; the one before becomes "last time"."""
     await c.execute(
-        "update person set previous_login_at = last_login_at, last_login_at = now()"
-        " where id = $1",
+        "update person set previous_login_at = last_login_at, last_login_at = now() where id = $1",
         id,
     )
 

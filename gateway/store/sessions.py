@@ -1,11 +1,14 @@
 """Sessions. The database keeps a digest of the token; the token is only in the cookie."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from gateway.domain.klant import Klant
 from gateway.domain.session import Stage
-from gateway.store.database import Connection
+from gateway.store.database import Connection, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +59,51 @@ async def add(c: Connection, firm: str, new: New) -> None:
     )
 
 
-async def find(c: Connection, digest: str, now: datetime) -> Session | None:
-    """The session, unless it has ended or its person may no longer be here."""
-    row = await c.fetchrow(
-        "select s.digest, s.person, s.stage, s.klant, s.next, s.seen_at, s.idle_until, s.ends_at"
-        " from session s join person p on p.firm = s.firm and p.id = s.person"
-        " where s.digest = $1 and s.idle_until > $2 and s.ends_at > $2 and p.state = 'active'",
-        digest,
-        now,
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A session that is good, with its person and the klanten that person has access to."""
+
+    session: Session
+    username: str
+    name: str
+    role: str
+    mobile_sealed: str | None
+    language: str
+    previous_login_at: datetime | None
+    klanten: tuple[Klant, ...]
+
+
+async def look(
+    c: Connection, wanted: Sequence[tuple[str, str]], now: datetime
+) -> list[Look | None]:
+    """What stands behind each (firm, digest), in the order asked; None for what is ended, was
+    never there, or belongs to a person who may no longer be here. Works without a firm."""
+    rows = await c.fetch(
+        "select * from visitors($1, $2, $3)", [f for f, _ in wanted], [d for _, d in wanted], now
     )
-    if row is None:
-        return None
-    return Session(
-        row["digest"],
-        row["person"],
-        Stage(row["stage"]),
-        row["klant"],
-        row["next"],
-        row["seen_at"],
-        row["idle_until"],
-        row["ends_at"],
+    found = {r["number"]: _look(r) for r in rows}
+    return [found.get(i) for i in range(1, len(wanted) + 1)]
+
+
+def _look(row: Record) -> Look:
+    return Look(
+        Session(
+            row["digest"],
+            row["person"],
+            Stage(row["stage"]),
+            row["klant"],
+            row["next"],
+            row["seen_at"],
+            row["idle_until"],
+            row["ends_at"],
+        ),
+        row["username"],
+        row["name"],
+        row["role"],
+        row["mobile_sealed"],
+        row["language"],
+        row["previous_login_at"],
+        tuple(Klant(*k) for k in json.loads(row["klanten"] or "[]")),
     )
 
 

