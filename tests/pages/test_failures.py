@@ -1,6 +1,5 @@
 """Whatever goes wrong, there is a page that says what happened and what to do."""
 
-import dataclasses
 from typing import Any
 
 import jinja2
@@ -9,10 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from gateway import errors
-from gateway.flows.portal import Portal
 from gateway.pages import failures, render
-from gateway.pages.context import PORTAL
-from gateway.store.database import Database
 from tests.pages.conftest import PASSWORD, Browser, Register, SignIn
 
 COOKIE = "eikenhof." + "a" * 43
@@ -59,11 +55,8 @@ class TestWithoutDatabase:
     """PostgreSQL is away."""
 
     @pytest.fixture
-    async def portal_app(self, portal_app: web.Application, portal: Portal) -> Any:
-        away = await Database.connect("postgresql://127.0.0.1:1/nowhere")
-        portal_app[PORTAL] = dataclasses.replace(portal, db=away)
-        yield portal_app
-        await away.close()
+    def dsn(self) -> str:
+        return "postgresql://127.0.0.1:1/nowhere"
 
     async def test_the_sign_in_page_is_there_and_signing_in_says_later(
         self, browser: Browser

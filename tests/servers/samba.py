@@ -58,6 +58,7 @@ _SHARE = """\
   create mask = 0666
   directory mask = 0777
   store dos attributes = no
+  follow symlinks = no
 """
 
 
@@ -91,10 +92,11 @@ class Samba:
 
     def start(self, timeout: float = 20.0) -> "Samba":
         """Start, and come back when it answers. Raises SambaError."""
-        command = ["smbd", "--foreground", "--no-process-group", f"--configfile={self._config}"]
+        command = [_program("smbd"), "--foreground", "--no-process-group"]
+        command += [f"--configfile={self._config}", f"--log-basename={self.folder}"]
         with (self.folder / "smbd.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_program(command[0]), *command[1:]],
+                command,
                 stdin=subprocess.DEVNULL,  # on a socket it would believe that inetd started it
                 stdout=log,
                 stderr=log,
