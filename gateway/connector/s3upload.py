@@ -9,6 +9,7 @@ Source: Amazon S3 API Reference (PutObject, CompleteMultipartUpload); aiobotocor
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from hashlib import sha256 as new_sha256
@@ -24,6 +25,11 @@ from gateway.connector.s3wire import failure
 from gateway.errors import AlreadyExists, ConditionFailed, IntegrityError, Unavailable
 
 PART = 5 * 1024 * 1024  # the smallest part that S3 takes
+_NOTHING_OF_THE_MACHINE = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 _IDLE = 60.0  # S3 may think that long about a finished upload
 
 
@@ -91,9 +97,10 @@ class Uploader:
         return await asyncio.shield(self._client)
 
     async def _made(self) -> Any:
-        return await self._stack.enter_async_context(
-            AioSession().create_client("s3", **self._options)
-        )
+        session = AioSession(_NOTHING_OF_THE_MACHINE)
+        await asyncio.to_thread(lambda: session.full_config)  # kept by the session
+        made = session.create_client("s3", **self._options)
+        return await self._stack.enter_async_context(made)
 
 
 def _options(
@@ -102,8 +109,8 @@ def _options(
     """What the client is made of; nothing is left to its environment."""
     config = AioConfig(
         http_session_cls=_lent(session),
-        warm_up_loader_caches=True,
         proxies={},
+        warm_up_loader_caches=True,
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path" if path else "virtual"},
         # Services other than AWS trip over the checksums that botocore adds by itself.

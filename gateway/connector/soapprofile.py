@@ -234,7 +234,10 @@ class Profile(Model):
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        ZoneInfo(value)
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError):
+            raise ValueError(f"no time zone {value}") from None
         return value
 
     def adapted(self, words: Mapping[str, str], fields: Mapping[str, str]) -> "Profile":

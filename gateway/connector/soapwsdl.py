@@ -101,8 +101,10 @@ def _client(service: Service, folders: Sequence[Path]) -> Client:
 
 def _operation(client: Client, url: str, call: Call, changed: Arguments) -> Operation:
     args = call.templates(changed)
-    service = next(iter(client.wsdl.services.values()))
-    binding = next(iter(service.ports.values())).binding
+    ports = [p for s in client.wsdl.services.values() for p in s.ports.values()]
+    if not ports:
+        raise ConfigInvalid("a WSDL has no service", field="profile")
+    binding = ports[0].binding  # the one that zeep's `client.service` is bound to
     make: Callable[..., etree._Element] = client.create_message
     try:
         marks = {name: f"@@{name}@@" for name in args}

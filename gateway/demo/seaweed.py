@@ -108,10 +108,12 @@ class Seaweed:
     def start(self, timeout: float = 60.0) -> "Seaweed":
         """Start, and come back when S3 answers and a document can be written.
 
-        Raises SeaweedError after `timeout` seconds, or at once when the process ends.
+        Raises SeaweedError after `timeout` seconds, or at once when a port is taken or the
+        process ends.
         """
         if self.running:
             return self
+        self._ports_are_free()
         log = (self.folder / "weed.log").open("ab")
         with log:
             self._process = subprocess.Popen(
@@ -141,6 +143,8 @@ class Seaweed:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for role, port in self.ports.items():  # weed leaves them, and has no option for them
+            Path(f"/tmp/seaweedfs-{role}-grpc-{port + _GRPC}.sock").unlink(missing_ok=True)  # noqa: S108
 
     def restart(self) -> "Seaweed":
         """Stop and start on the same ports, with the same documents."""
@@ -154,6 +158,12 @@ class Seaweed:
         self.stop()
 
     # --- how it is started
+
+    def _ports_are_free(self) -> None:
+        """weed would quietly take others, and a stranger would answer in its place."""
+        for port in self.ports.values():
+            if not (_is_free(port) and _is_free(port + _GRPC)):
+                raise SeaweedError(f"port {port} or {port + _GRPC} of weed is taken")
 
     def _command(self) -> list[str]:
         ports = [f"-{role}.port={port}" for role, port in self.ports.items()]

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from blockbuster import blockbuster_ctx
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -28,7 +29,8 @@ from gateway.connector.contract import CHUNK, Entry, Place, Scope
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.s3upload import PART
 from gateway.connector.sigv4 import Signer, encode_path, encode_query
-from gateway.demo.seaweed import Seaweed
+from gateway.demo import seaweed as seaweed_module
+from gateway.demo.seaweed import Seaweed, SeaweedError
 from gateway.errors import (
     AlreadyExists,
     AuthFailed,
@@ -965,3 +967,54 @@ async def test_ranges_of_an_empty_document(real: Opener, bucket: SeededBucket) -
     for offset in (1, -1):
         with pytest.raises(RangeNotSatisfiable):
             await source.read(PLACE, "Documenten/leeg.txt", offset=offset)
+
+
+async def test_nothing_of_the_machine_changes_how_it_writes(
+    real: Opener, bucket: SeededBucket, trap: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, trap.url)
+    monkeypatch.setenv("AWS_PROFILE", "of-somebody-else")
+    source = await real(writable=True)
+    with blockbuster_ctx():
+        await source.put(PLACE, "Documenten", "a.pdf", body(b"1"))
+        assert len(await listed(source)) == 1
+        assert await read(source, ID) == b"1"
+    assert trap.asked == []
+
+
+# --- the server that the demonstration runs too
+
+
+async def test_a_second_start_finds_the_documents_of_the_first(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(tmp_path / "seaweed") as first:
+        async with fresh(first, keep=True) as bucket:
+            await bucket.put(f"300001/{ID}", b"still here")
+            name = bucket.name
+    monkeypatch.setenv("S3_ACCESS", first.access_key)
+    monkeypatch.setenv("S3_SECRET", first.secret_key)
+    source = await opener(first.endpoint, bucket=name)
+    with pytest.raises(Unavailable):
+        await source.list(PLACE)
+    with serve(tmp_path / "seaweed") as second:
+        assert (second.endpoint, second.access_key) == (first.endpoint, first.access_key)
+        assert await read(source, ID) == b"still here"
+        await asyncio.to_thread(second.restart)
+        assert await read(source, ID) == b"still here"
+    assert not second.running
+
+
+def test_a_server_that_cannot_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(tmp_path / "a") as running:
+        other = Seaweed(tmp_path / "b")
+        other.ports = dict(running.ports)
+        with pytest.raises(SeaweedError, match="is taken"):
+            other.start()
+        assert not other.running
+    monkeypatch.setattr(seaweed_module, "binary", lambda: "/bin/false")
+    with pytest.raises(SeaweedError, match="ended by itself"):
+        Seaweed(tmp_path / "c").start()

@@ -212,7 +212,7 @@ def test_an_inner_document_may_claim_utf_16_as_dotnet_writes_it() -> None:
         + b"".join(b"<!ENTITY a%d '%s'>" % (i, (b"&a;" if i == 0 else b"&a%d;" % (i - 1)) * 50)
                    for i in range(9)) + b"]><a>&a8;</a>",
         b"<a>" * 5000 + b"</a>" * 5000,
-        "<a>é</a>".encode("utf-16").replace(b"\xe9", b"\xd8"),
+        b"<a>\xff</a>",
     ],
 )  # fmt: skip
 def test_hostile_xml_is_refused(data: bytes) -> None:
@@ -253,10 +253,9 @@ def pinned(folder: Path, content: bytes, **imports: bytes) -> soapprofile.Profil
 
 def importing(what: str) -> bytes:
     original = (WSDL / "afas-get.wsdl").read_bytes()
-    at = b'targetNamespace="urn:Afas.Profit.Services">\n      <xs:element name="GetDataWithOptions">'
+    at = b'<xs:element name="GetDataWithOptions">'
     assert at in original
-    first, second = at.split(b"\n", 1)
-    return original.replace(at, first + f"\n<xs:{what}/>\n".encode() + second)
+    return original.replace(at, f"<xs:{what}/>\n".encode() + at)
 
 
 async def open_(profile: soapprofile.Profile, folder: Path) -> Any:

@@ -76,10 +76,11 @@ def client(server: Seaweed) -> Any:
 
 
 @asynccontextmanager
-async def fresh(server: Seaweed) -> AsyncIterator[SeededBucket]:
-    """A fresh, empty bucket."""
+async def fresh(server: Seaweed, *, keep: bool = False) -> AsyncIterator[SeededBucket]:
+    """A fresh, empty bucket; taken away at the end unless it is to be kept."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     async with client(server) as stranger:
         await stranger.create_bucket(Bucket=name)
         yield SeededBucket(server, name, stranger)
-        await stranger.delete_bucket(Bucket=name)
+        if not keep:
+            await stranger.delete_bucket(Bucket=name)
