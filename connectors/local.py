@@ -139,9 +139,15 @@ class _Reader:
         if file < 0:
             return
         if self._busy is not None and not self._busy.done():
-            self._busy.add_done_callback(lambda done: (done.exception(), os.close(file)))
+            self._busy.add_done_callback(lambda done: _close_after(done, file))
         else:
             os.close(file)
+
+
+def _close_after(done: "asyncio.Future[bytes]", file: int) -> None:
+    if not done.cancelled():
+        done.exception()  # nobody waits for it any more
+    os.close(file)
 
 
 class LocalConnector(Connector[LocalConfig]):

@@ -1,31 +1,23 @@
-"""One signed SMB 2/3 session with one share, on smbprotocol; blocking, shared by threads.
+"""An SMB 2/3 connection on smbprotocol, held to what was agreed; blocking, shared by threads.
 
 What smbprotocol leaves open is closed here: it accepts an unsigned answer where signatures were
 agreed, follows symbolic links and DFS referrals to where the server says, waits for ever, and
 polls with select(), which fails from the 1,024th open file on. Source: [MS-SMB2], [MS-ERREF].
 """
 
-import contextlib
 import select
 import socket
 import struct
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smbprotocol.connection import Commands, Connection
-from smbprotocol.exceptions import (
-    SMBAuthenticationError,
-    SMBConnectionClosed,
-    SMBException,
-    SMBResponseException,
-)
+from smbprotocol.exceptions import SMBException
 from smbprotocol.header import NtStatus, Smb2Flags
-from smbprotocol.session import Session
 from smbprotocol.transport import Tcp
-from smbprotocol.tree import TreeConnect
 
 from gateway.errors import (
     AlreadyExists,
@@ -65,12 +57,10 @@ ERRORS: Mapping[type[SourceError], Sequence[int]] = {
     ),
 }
 _BY_STATUS = {status: kind for kind, some in ERRORS.items() for status in some}
-_GONE = frozenset((0xC00000C9, 0xC0000203, 0xC000035C))
 _NAMES = {v: k for k, v in vars(NtStatus).items() if k.startswith("STATUS_")}
 
 _LARGEST = 9 * 1024 * 1024  # of one message: the largest read that is agreed, and its header
 _TICK = 0.25  # how soon a thread notices that nobody waits for it any more
-_CREDITS = 1024  # places in the server's queue that are asked for; Windows gives up to 8,192
 
 
 class Stopped(Exception):
@@ -83,7 +73,7 @@ def error_of(status: int, what: str = "") -> SourceError:
     return _BY_STATUS.get(status, ProtocolError)(f"{what} {name}".strip(), native=name)
 
 
-class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
+class Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
     """The library's, with poll(), an end to sending, and a limit to what a message may weigh."""
 
     last = 0.0  # when something came last, on the monotonic clock
@@ -134,23 +124,23 @@ class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
         return bytes(buffer)
 
 
-class _Connection(Connection):  # type: ignore[misc]
+class Held(Connection):  # type: ignore[misc]
     """The library's, held to what was agreed."""
 
     def __init__(self, host: str, address: str, port: int, connecting: float, patience: float):
-        self._made: _Transport | None = None
+        self._made: Transport | None = None
         self._to = (address, port, connecting, patience)
         self.patience = patience
-        self.stops: dict[int, threading.Event] = {}
+        # smbprotocol tells the host to the server, and connects to where we say.
         super().__init__(uuid.uuid4(), host, port, require_signing=True)
 
     @property
-    def transport(self) -> _Transport | None:
+    def transport(self) -> Transport | None:
         return self._made
 
     @transport.setter
     def transport(self, made: Tcp | None) -> None:
-        self._made = None if made is None else _Transport(*self._to)
+        self._made = None if made is None else Transport(*self._to)
 
     def verify_signature(self, header: Any, session_id: int, force: bool = False) -> None:
         """Called for every answer that was not encrypted. Raises SMBException."""
@@ -192,11 +182,12 @@ class _Connection(Connection):  # type: ignore[misc]
                     raise DeadlineExceeded(phase="first_byte")
                 continue
             with request.response_event_lock:
-                if request.response is not None and _is_pending(request.response):
+                if request.response is not None and is_pending(request.response):
                     request.response_event.clear()
                     continue
             return super().receive(request, True, self.patience, False)
 
 
-def _is_pending(response: Any) -> bool:
+def is_pending(response: Any) -> bool:
+    """Whether the server only says that it is busy with it."""
     return bool(response["status"].get_value() == NtStatus.STATUS_PENDING)

@@ -170,7 +170,7 @@ async def test_without_javascript(world: World, browser: Browser):
     await page.get_by_role("checkbox", name="Begroting 2026.pdf kiezen").check()
     async with page.expect_download() as download:
         await page.get_by_role("button", name=re.compile("opslaan als ZIP")).click()
-    assert (await download.value).suggested_filename == "Dossier 70011.zip"
+    assert (await download.value).suggested_filename == "Dossier 70012.zip"
     await context.close()
 
 
