@@ -104,14 +104,19 @@ class S3(Connector[S3Config]):
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
         """See Connector.check."""
-        findings: list[Finding] = []
-        for step, attempt in self._steps(place):
+        steps: dict[Scope, Callable[[], Awaitable[object]]] = {
+            Scope.CONNECTIVITY: self._answers,
+            Scope.LIST: lambda: self.list(_needed(place), limit=1),
+            Scope.READ: lambda: self._read_one(_needed(place)),
+        }
+        findings = [Finding(True, Scope.PARAMETERS, f"{self._bucket}{self._config.prefix}")]
+        for step in tuple(Scope)[1 : tuple(Scope).index(scope) + 1]:
             try:
-                findings.append(Finding(True, step, await attempt()))
+                await steps[step]()
             except SourceError as e:
                 findings.append(Finding(False, step, str(e), e.field, e.code))
-            if step is scope or not findings[-1].ok:
                 break
+            findings.append(Finding(True, step, "ok"))
         return Report(tuple(findings))
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
@@ -228,41 +233,19 @@ class S3(Connector[S3Config]):
         """Raises what S3 says is wrong: the answer to a HEAD has no room for its code."""
         (await self._bucket.send("GET", key, headers={"Range": "bytes=0-0"})).close()
 
-    def _steps(self, place: Place | None) -> Sequence[tuple[Scope, Callable[[], Awaitable[str]]]]:
-        async def options() -> str:
-            return f"{self._bucket}{self._config.prefix}"
+    async def _answers(self) -> None:
+        try:
+            await self._bucket.page(self._root(Place("", "", ())), "", 1)
+        except PermissionDenied:
+            return  # keys that may not see the whole prefix are keys that work
 
-        async def answer() -> str:
-            try:
-                await self._bucket.page(self._root(Place("", "", ())), "", 1)
-            except PermissionDenied:  # keys for a part of the prefix are keys that work
-                return "it answers, and does not show the whole prefix"
-            return "it answers and takes our keys"
-
-        async def first() -> Entry | None:
-            if place is None:
-                raise ConfigInvalid("a klant's place is needed to try this")
-            return next(iter((await self.list(place, limit=1)).entries), None)
-
-        async def listing() -> str:
-            return "a document was found" if await first() else "the place has no documents"
-
-        async def reading() -> str:
-            entry = await first()
-            if entry is None or place is None:
-                return "there is no document to read"
+    async def _read_one(self, place: Place) -> None:
+        for entry in (await self.list(place, limit=1)).entries:
             reader = await self.read(place, entry.id)
             try:
-                return f"{len(await anext(aiter(reader), b''))} bytes came at once"
+                await anext(aiter(reader), b"")
             finally:
                 await reader.aclose()
-
-        return (
-            (Scope.PARAMETERS, options),
-            (Scope.CONNECTIVITY, answer),
-            (Scope.LIST, listing),
-            (Scope.READ, reading),
-        )
 
 
 def _origin(config: S3Config) -> URL:
@@ -271,6 +254,12 @@ def _origin(config: S3Config) -> URL:
     if url.path != "/" or url.query_string or not url.host:
         raise ConfigInvalid("an address without a path is expected", field="endpoint")
     return (url if config.path_style else url.with_host(f"{config.bucket}.{url.host}")).origin()
+
+
+def _needed(place: Place | None) -> Place:
+    if place is None:
+        raise ConfigInvalid("a klant's place is needed to try this")
+    return place
 
 
 def _is_plain(key: str) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +79,7 @@ class Link:
         self._connection = connection
         self._ids = (session.session_id, tree.tree_connect_id)
         self._lock = threading.Lock()
-        self._forgotten: list[Any] = []
+        self._forgotten: deque[Any] = deque()  # other threads append while one sweeps
         large = connection.supports_multi_credit
         self.largest_read = int(connection.max_read_size) if large else _UNIT
         self.largest_write = int(connection.max_write_size) if large else _UNIT
@@ -125,7 +126,7 @@ class Link:
 
     def forget(self, requests: Sequence[Any]) -> None:
         """Nobody waits for these any more. A file that was opened after all is closed."""
-        self._forgotten.extend(requests)  # atomic: callers hold no lock
+        self._forgotten.extend(requests)
 
     def close(self) -> None:
         """Break it; the server frees what was open."""
@@ -166,8 +167,8 @@ class Link:
 
     def _sweep(self) -> None:
         """Drop the answers that nobody waits for."""
-        waiting, self._forgotten = self._forgotten, []
-        for request in waiting:
+        for _ in range(len(self._forgotten)):
+            request = self._forgotten.popleft()
             response = request.response
             if response is None or is_pending(response):
                 self._forgotten.append(request)

@@ -95,7 +95,15 @@ def _client(service: Service, folders: Sequence[Path]) -> Client:
     settings = Settings(strict=True, forbid_dtd=True, forbid_entities=True)
     try:
         return _Client(name, transport=PinnedTransport(files), settings=settings)
-    except (ZeepError, etree.LxmlError, ValueError, OSError, KeyError) as e:
+    except (
+        ZeepError,
+        etree.LxmlError,
+        ValueError,
+        OSError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as e:
         raise ConfigInvalid(f"{service.wsdl.file}: {e}", field="profile") from None
 
 

@@ -1,0 +1,413 @@
+"""Documents on a Windows or Samba share (SMB 2 and 3), signed and where wished encrypted.
+
+A document's id is its path below the place's root. Paths that a server could take for another
+path (``..``, a backslash, a colon: an alternate stream, a wildcard, an end in a dot or blank) are
+neither listed nor read. Links (reparse points that stand for another place) are not followed,
+nor DFS referrals. Samba follows the symbolic links on its own disk without telling anyone: there
+``follow symlinks = no`` in the share's configuration is what keeps klanten apart.
+A session belongs to one source; two firms never share one.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self, TypeVar
+
+from pydantic import Field
+
+from gateway.connector import smbput
+from gateway.connector.context import Context, Threads
+from gateway.connector.contract import (
+    CHUNK,
+    Capability,
+    Connector,
+    ConnectorConfig,
+    Entry,
+    Finding,
+    Page,
+    Place,
+    Report,
+    Scope,
+)
+from gateway.connector.secret import Secret
+from gateway.connector.smbfile import Blocks, Found, Opened, close, folder, open_document
+from gateway.connector.smbshare import Address, Link, Share
+from gateway.errors import (
+    ConditionFailed,
+    ConfigInvalid,
+    IntegrityError,
+    NotFound,
+    PermissionDenied,
+    RangeNotSatisfiable,
+    SourceError,
+    Unsupported,
+)
+
+_LONGEST_ID = 1024  # bytes in UTF-8, the contract's limit
+_LONGEST_NAME = 255  # UTF-16 units, of NTFS and of Samba
+_DEEPEST = 32  # folders below each other
+_THREADS = 12  # the guard's places for reads and listings
+_PATIENCE = 20.0  # seconds without a sign of life
+_FAST = 0.25  # seconds in which a block is taken by who can take more
+_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
+_NAME = r'^[^\\/:*?"<>|\x00-\x1f]+$'
+
+T = TypeVar("T")
+
+
+class SmbConfig(ConnectorConfig):
+    """The options of a source of kind smb."""
+
+    host: str = Field(pattern=r"^[A-Za-z0-9._:-]+$", description="Name or address of the server")
+    port: int = Field(445, ge=1, le=65535, description="TCP port")
+    share: str = Field(pattern=_NAME, description="Name of the share, without backslashes")
+    path: str = Field("", description='Folder of the share that the places are below ("a/b")')
+    username: str = Field(pattern=_NAME, description="Who signs in, without the domain")
+    domain: str = Field("", description="Windows domain or workgroup of the user")
+    password: Secret = Field(description="Password, as env:NAME or file:/path")
+    encrypt: bool = Field(False, description="Encrypt all traffic (SMB 3); refuse who cannot")
+    writable: bool = Field(False, description="Documents may be written")
+
+
+class Smb(Connector[SmbConfig]):
+    """One share, or a folder of it."""
+
+    kind = "smb"
+    title = {"nl": "Bestandsserver (SMB)", "en": "File server (SMB)"}
+    Config = SmbConfig
+
+    def __init__(self, config: SmbConfig, share: Share, threads: Threads) -> None:
+        self._config, self._share, self._threads = config, share, threads
+        self._base = tuple(part for part in config.path.split("/") if part)
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    @classmethod
+    async def open(cls, config: SmbConfig, context: Context) -> Self:
+        """See Connector.open."""
+        context.egress.check_host(config.host, config.port, option="host")
+        if not all(_is_plain(part) for part in config.path.split("/") if part):
+            raise ConfigInvalid("a path below the share is expected", field="path")
+        user = f"{config.domain}\\{config.username}" if config.domain else config.username
+        share = Share(
+            Address(
+                config.host,
+                config.port,
+                config.share,
+                user,
+                context.secret(config.password),
+                config.encrypt,
+            ),
+            lambda: context.egress.resolve(config.host, config.port),
+            connecting=context.connect_timeout,
+            patience=_PATIENCE,
+        )
+        return cls(config, share, context.threads(_THREADS))
+
+    @property
+    def capabilities(self) -> Capability:
+        """See Connector.capabilities."""
+        can = Capability.RANGE | Capability.SIZE_KNOWN | Capability.VERSION
+        can |= Capability.MODIFIED | Capability.STREAMS
+        if self._config.writable:
+            can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+        return can
+
+    async def check(self, scope: Scope, place: Place | None = None) -> Report:
+        """See Connector.check."""
+        findings: list[Finding] = []
+        for step in Scope:
+            try:
+                findings.append(Finding(True, step, await self._try(step, place)))
+            except SourceError as e:
+                findings.append(Finding(False, step, str(e), e.field, e.code))
+            if step is scope or not findings[-1].ok:
+                break
+        return Report(tuple(findings))
+
+    async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
+        """See Connector.list. Page.next is the id of the last document given."""
+        after = tuple(page.split("/")) if page else ()
+        entries = await self._run(lambda link, stop: self._some(link, place, after, limit, stop))
+        more = len(entries) > limit
+        return Page(entries[:limit], entries[limit - 1].id if more else None)
+
+    async def stat(self, place: Place, id: str) -> Entry:
+        """See Connector.stat."""
+        path, parents = self._path(place, id)
+
+        def ask(link: Link, stop: threading.Event) -> Found:
+            opened = open_document(link, path, parents, stop, access=0)
+            close(link, opened.handle)
+            return opened.found
+
+        return _entry(id, await self._run(ask))
+
+    async def read(
+        self,
+        place: Place,
+        id: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+    ) -> "SmbReader":
+        """See Connector.read."""
+        path, parents = self._path(place, id)
+        opened = await self._run(lambda link, stop: open_document(link, path, parents, stop))
+        try:
+            entry = _entry(id, opened.found)
+            if version is not None and version != entry.version:
+                raise ConditionFailed
+            size = opened.found.size
+            if offset < 0 or (offset >= size and offset > 0):
+                raise RangeNotSatisfiable
+            length = size - offset if length is None else min(length, size - offset)
+        except BaseException:
+            self.drop(opened)
+            raise
+        return SmbReader(self, entry, opened, offset, length)
+
+    async def put(
+        self,
+        place: Place,
+        folder: str,
+        name: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None = None,
+        media_type: str | None = None,
+        sha256: bytes | None = None,
+        if_absent: bool = True,
+    ) -> Entry:
+        """See Connector.put."""
+        if not self._config.writable:
+            raise Unsupported("this source is not writable")
+        id = f"{folder}/{name}" if folder else name
+        path, _ = self._path(place, id)
+        parts, root = path.split("\\")[:-1], len(self._root(place))
+        opened = await self._run(lambda link, stop: smbput.begin(link, parts, root, stop))
+        try:
+            await self._write(opened, body, size, sha256)
+            await self._run(lambda _, stop: smbput.finish(opened, path, not if_absent, stop))
+        finally:
+            self.drop(opened)
+        return await self.stat(place, id)
+
+    async def aclose(self) -> None:
+        """See Connector.aclose."""
+        with contextlib.suppress(RuntimeError):  # the pool is gone already
+            await self._threads.run(self._share.close)
+
+    # --- for its readers
+
+    def drop(self, opened: Opened) -> None:
+        """Close a document at the server, some time soon."""
+        self._later(lambda: close(opened.link, opened.handle))
+
+    def finish(self, blocks: Blocks) -> None:
+        """The same for a document that is being read."""
+        self._later(blocks.close)
+
+    async def call(self, work: Callable[[threading.Event], T]) -> T:
+        """`work(stop)` in a thread; `stop` is set when nobody waits for it any more."""
+        stop = threading.Event()
+        task = asyncio.ensure_future(self._threads.run(work, stop))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stop.set()
+            task.add_done_callback(self._unwanted)
+            raise
+
+    # --- how
+
+    async def _run(self, work: Callable[[Link, threading.Event], T]) -> T:
+        """`work` with the link that works."""
+        return await self.call(lambda stop: work(self._share.link(), stop))
+
+    def _unwanted(self, task: asyncio.Future[Any]) -> None:
+        if not task.cancelled() and task.exception() is None and isinstance(task.result(), Opened):
+            self.drop(task.result())
+
+    def _later(self, work: Callable[[], None]) -> None:
+        task = asyncio.ensure_future(self._threads.run(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a broken link has closed everything by itself
+
+    def _root(self, place: Place) -> Sequence[str]:
+        return (*self._base, *(part for part in place.root.split("/") if part))
+
+    def _path(self, place: Place, id: str) -> tuple[str, Sequence[str]]:
+        """The path, and its parents below the root. NotFound outside the published part."""
+        root, parts = self._root(place), tuple(id.split("/"))
+        if not _is_safe(root, parts) or not place.holds(parts[:-1]):
+            raise NotFound
+        parents = ["\\".join((*root, *parts[:count])) for count in range(1, len(parts))]
+        return "\\".join((*root, *parts)), parents
+
+    def _some(
+        self, link: Link, place: Place, after: Sequence[str], limit: int, stop: threading.Event
+    ) -> Sequence[Entry]:
+        """Up to one document more than `limit`."""
+        root, found = self._root(place), list[Entry]()
+        for published in _outermost(place.folders):
+            if _is_safe(root, published) and published >= after[: len(published)]:
+                for entry in _walk(link, root, published, after, stop):
+                    found.append(entry)
+                    if len(found) > limit:
+                        return found
+        return found
+
+    async def _write(
+        self, opened: Opened, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
+    ) -> None:
+        """The whole body. Raises IntegrityError."""
+        count, digest = 0, hashlib.sha256()
+        async for block in _gathered(body):
+            digest.update(block)
+            at, count = count, count + len(block)
+            await self._block(opened, at, block)
+        if size is not None and count != size:
+            raise IntegrityError(f"{count} bytes came of {size}")
+        if sha256 is not None and digest.digest() != sha256:
+            raise IntegrityError("the bytes are not the ones that were announced")
+
+    async def _block(self, opened: Opened, at: int, block: bytes) -> None:
+        await self.call(lambda stop: smbput.write(opened, at, block, stop))
+
+    async def _try(self, step: Scope, place: Place | None) -> str:
+        """One step of a check: what was found. Raises SourceError."""
+        if step is Scope.PARAMETERS:
+            return rf"\\{self._config.host}\{self._config.share}"
+        if step is Scope.CONNECTIVITY:
+            await self._run(self._look)
+            return "it answers and takes our credentials"
+        if place is None:
+            raise ConfigInvalid("a klant's place is needed to try this")
+        entry = next(iter((await self.list(place, limit=1)).entries), None)
+        if step is Scope.LIST or entry is None:
+            return "the place has no documents" if entry is None else "a document was found"
+        reader = await self.read(place, entry.id)
+        try:
+            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
+        finally:
+            await reader.aclose()
+
+    def _look(self, link: Link, stop: threading.Event) -> None:
+        """Raises ConfigInvalid when the configured folder cannot be opened."""
+        try:
+            next(folder(link, "\\".join(self._base), stop), None)
+        except NotFound as e:
+            raise ConfigInvalid(str(e), native=e.native, field="path") from None
+
+
+class SmbReader:
+    """One document being read; see Reader."""
+
+    def __init__(self, source: Smb, entry: Entry, opened: Opened, offset: int, length: int):
+        self._source = source
+        self._blocks = Blocks(opened, offset, length)
+        self._closed = False
+        self.entry, self.offset, self.length = entry, offset, length
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """See Reader."""
+        clock = asyncio.get_running_loop().time
+        while not self._closed and (block := await self._source.call(self._blocks.next)):
+            given = clock()
+            for start in range(0, len(block), CHUNK):
+                yield bytes(block[start : start + CHUNK])
+            self._blocks.pace(clock() - given < _FAST)
+
+    async def aclose(self) -> None:
+        """See Reader."""
+        if not self._closed:
+            self._closed = True
+            self._source.finish(self._blocks)
+
+
+def _walk(
+    link: Link,
+    root: Sequence[str],
+    parts: Sequence[str],
+    after: Sequence[str],
+    stop: threading.Event,
+    above: frozenset[int] = frozenset(),
+) -> Iterator[Entry]:
+    """Documents in and below a folder, in the order of their names, from `after` on."""
+    try:
+        rows = sorted(folder(link, "\\".join((*root, *parts)), stop), key=lambda row: row.name)
+    except NotFound as e:
+        if isinstance(e, PermissionDenied) and not above:
+            raise  # the published folder itself; one below it is left out
+        return
+    for row in rows:
+        here = (*parts, row.name)
+        if not _is_safe(root, here) or here < tuple(after[: len(here)]):
+            continue
+        if not row.is_folder:
+            if here != tuple(after):
+                yield _entry("/".join(here), row)
+        elif row.number not in above:  # a folder that holds itself, through a link at the server
+            yield from _walk(link, root, here, after, stop, above | {row.number or -len(here)})
+
+
+def _entry(id: str, found: Found) -> Entry:
+    *parts, name = id.split("/")
+    version = f"{found.modified:x}-{found.size:x}-{found.number:x}"
+    return Entry(id, name, tuple(parts), found.size, _moment(found.modified), version=version)
+
+
+def _moment(ticks: int) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(microseconds=ticks // 10)
+    except OverflowError:
+        return None
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a name means itself to every server."""
+    if not re.match(_NAME, part) or part[-1] in ". \n" or part.startswith(smbput.PREFIX):
+        return False
+    try:
+        return len(part.encode("utf-16-le")) <= 2 * _LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_safe(root: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a path leads nowhere but below the root."""
+    return (
+        len(parts) <= _DEEPEST
+        and all(_is_plain(part) for part in (*root, *parts))
+        and len("/".join(parts).encode()) <= _LONGEST_ID
+    )
+
+
+async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The body in blocks of some size: each is a round trip."""
+    waiting = bytearray()
+    async for piece in body:
+        waiting += piece
+        if len(waiting) >= smbput.BLOCK:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)
+
+
+def _outermost(folders: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    """The published folders without those that lie in another one, in order."""
+    if "" in folders:
+        return ((),)
+    inner = tuple(f"{f}/" for f in folders)
+    return sorted({tuple(f.split("/")) for f in folders if not f.startswith(inner)})
