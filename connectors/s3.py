@@ -179,6 +179,8 @@ class S3(Connector[S3Config]):
         """See Connector.put."""
         if not self._config.writable:
             raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound("a name is no path")
         id = f"{folder}/{name}" if folder else name
         key = self._key(place, id)
         await self._uploader.put(

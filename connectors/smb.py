@@ -255,7 +255,7 @@ class Smb(Connector[SmbConfig]):
         return "\\".join((*root, *parts)), parents
 
     def _some(
-        self, link: Link, place: Place, after: Sequence[str], limit: int, stop: threading.Event
+        self, link: Link, place: Place, after: tuple[str, ...], limit: int, stop: threading.Event
     ) -> Sequence[Entry]:
         """Up to one document more than `limit`."""
         root, found = self._root(place), list[Entry]()
@@ -338,8 +338,8 @@ class SmbReader:
 def _walk(
     link: Link,
     root: Sequence[str],
-    parts: Sequence[str],
-    after: Sequence[str],
+    parts: tuple[str, ...],
+    after: tuple[str, ...],
     stop: threading.Event,
     above: frozenset[int] = frozenset(),
 ) -> Iterator[Entry]:
@@ -352,10 +352,10 @@ def _walk(
         return
     for row in rows:
         here = (*parts, row.name)
-        if not _is_safe(root, here) or here < tuple(after[: len(here)]):
+        if not _is_safe(root, here) or here < after[: len(here)]:
             continue
         if not row.is_folder:
-            if here != tuple(after):
+            if here != after:
                 yield _entry("/".join(here), row)
         elif row.number not in above:  # a folder that holds itself, through a link at the server
             yield from _walk(link, root, here, after, stop, above | {row.number or -len(here)})
@@ -376,7 +376,7 @@ def _moment(ticks: int) -> datetime | None:
 
 def _is_plain(part: str) -> bool:
     """Whether a name means itself to every server."""
-    if not re.match(_NAME, part) or part[-1] in ". \n" or part.startswith(smbput.PREFIX):
+    if not re.match(_NAME, part) or part[-1] in ". " or part.startswith(smbput.PREFIX):
         return False
     try:
         return len(part.encode("utf-16-le")) <= 2 * _LONGEST_NAME

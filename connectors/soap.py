@@ -53,6 +53,7 @@ T = TypeVar("T")
 
 _SHIPPED = Path(__file__).parent / "soap_profiles"
 _WSDL = Path(__file__).parents[1] / "config" / "wsdl"
+_PART = re.compile("[^/]+")
 _NO = {"", "0", "false", "nee", "n"}
 
 
@@ -138,6 +139,25 @@ class SoapReader:
         self._stream.close()
 
 
+class _Border:
+    """What of a source's rows is published to a klant, whatever the source was asked."""
+
+    def __init__(self, place: Place, where: Mapping[str, str]) -> None:
+        self._place, self._where = place, tuple(where.items())
+        self._folders: dict[str, tuple[str, ...] | None] = {}
+
+    def folder(self, row: Row) -> tuple[str, ...] | None:
+        """The published folder that a row lies in; None when it is not this klant's to see."""
+        for field, wanted in self._where:
+            if row.get(field, "").strip() != wanted:
+                return None
+        text = row.get("folder", "")
+        if text not in self._folders:
+            parts = tuple(text.strip().split("/")) if text.strip() else ()
+            self._folders[text] = parts if self._place.holds(parts) else None
+        return self._folders[text]
+
+
 class Soap(Connector[SoapConfig]):
     """A source that speaks SOAP."""
 
@@ -152,6 +172,7 @@ class Soap(Connector[SoapConfig]):
         self._lists = asyncio.Semaphore(config.parallel)
         self._take = config.page_size or profile.list.paging.page_size
         self._zone = ZoneInfo(profile.timezone)
+        self._id = [(part, profile.accept.get(f"id.{part}", _PART)) for part in profile.id]
         self._where = {f: Template(w) for f, w in profile.list.where.items()}
         self._fixed = {
             "auth.secret": profile.auth.wrapped(secret),
@@ -296,59 +317,48 @@ class Soap(Connector[SoapConfig]):
     async def _documents(self, place: Place, rows: Sequence[Row]) -> Sequence[Sequence[Entry]]:
         """The documents of each row; none for a row that is not published to this klant."""
         values = self._values(place)
-        where = {field: template.fill(values) for field, template in self._where.items()}
-        ours = [r if self._published(place, r, where) else None for r in rows]
+        border = _Border(place, {f: t.fill(values) for f, t in self._where.items()})
+        ours = [(row, border.folder(row)) for row in rows]
         if self._profile.attachments is None or "file" in self._profile.list.fields:
-            return [self._entries([r]) if r else [] for r in ours]
-        return await _together(self._attached(place, r) for r in ours)
+            return [() if folder is None else self._entries([row], folder) for row, folder in ours]
+        return await _together(self._attached(place, row, folder) for row, folder in ours)
 
-    def _published(self, place: Place, row: Row, where: Mapping[str, str]) -> bool:
-        return place.holds(_folder(row)) and all(
-            row.get(field, "").strip() == wanted for field, wanted in where.items()
-        )
-
-    async def _attached(self, place: Place, row: Row | None) -> Sequence[Entry]:
-        if row is None or row.get("attachments", "1").strip().lower() in _NO:
-            return []
-        parts = {name: row[name].strip() for name in self._profile.id if name in row}
+    async def _attached(
+        self, place: Place, row: Row, folder: tuple[str, ...] | None
+    ) -> Sequence[Entry]:
+        if folder is None or row.get("attachments", "1").strip().lower() in _NO:
+            return ()
+        parts = {name: row[name].strip() for name, _ in self._id if name in row}
         if not self._accepts(place, parts):
-            return []
+            return ()
         try:
             async with self._lists:
                 found = await self._client.rows("attachments", self._values(place, parts))
         except NotFound:
-            return []  # gone between the two calls
-        return self._entries([{**row, **attachment} for attachment in found])
+            return ()  # gone between the two calls
+        return self._entries([{**row, **attachment} for attachment in found], folder)
 
-    def _entries(self, rows: Sequence[Row]) -> Sequence[Entry]:
-        return [e for e in map(self._entry, rows) if e is not None]
+    def _entries(self, rows: Sequence[Row], folder: tuple[str, ...]) -> Sequence[Entry]:
+        return [e for r in rows if (e := self._entry(r, folder)) is not None]
 
-    def _entry(self, row: Row) -> Entry | None:
+    def _entry(self, row: Row, folder: tuple[str, ...]) -> Entry | None:
         """The document of a row; None when its id could not be given back to the source."""
-        parts = [row.get(name, "").strip() for name in self._profile.id]
-        for name, value in zip(self._profile.id, parts, strict=True):
-            pattern = self._profile.accept.get(f"id.{name}")
-            if not value or "/" in value or (pattern and not pattern.fullmatch(value)):
+        parts = []
+        for name, pattern in self._id:
+            value = row.get(name, "").strip()
+            if "/" in value or pattern.fullmatch(value) is None:
                 return None
+            parts.append(value)
         title, size = row.get("title", ""), row.get("size", "").strip()
         return Entry(
             id="/".join(parts),
             name=row.get("name", "").strip() or title or parts[-1],
-            folder=_folder(row),
+            folder=folder,
             size=int(size) if size.isdecimal() else None,
-            modified=self._when(row.get("modified", "")),
+            modified=_when(row.get("modified", "").strip(), self._zone),
             version=row.get("version") or None,
             meta={"subject": title} if title else {},
         )
-
-    def _when(self, text: str) -> datetime | None:
-        """ISO 8601, or the dd-mm-jjjj of a column that is formatted; local unless it says."""
-        text = re.sub(r"^(\d\d)-(\d\d)-(\d{4})", r"\3-\2-\1", text.strip())
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        return found if found.tzinfo else found.replace(tzinfo=self._zone)
 
     async def _read_one(self, place: Place) -> None:
         page = await self.list(place, limit=1)
@@ -375,6 +385,11 @@ def _position(page: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _folder(row: Row) -> tuple[str, ...]:
-    text = row.get("folder", "").strip()
-    return tuple(text.split("/")) if text else ()
+def _when(text: str, zone: ZoneInfo) -> datetime | None:
+    """ISO 8601, or the dd-mm-jjjj of a column that is formatted; local unless it says."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        turned, count = re.subn(r"^(\d\d)-(\d\d)-(\d{4})", r"\3-\2-\1", text)
+        return _when(turned, zone) if count else None
+    return found if found.tzinfo else found.replace(tzinfo=zone)

@@ -20,8 +20,6 @@ from gateway.errors import (
     RangeNotSatisfiable,
 )
 
-_UNTYPED = ("", "application/octet-stream", "binary/octet-stream")  # S3's word for "not told"
-
 
 class S3Reader:
     """One open GET. `response` is there for whoever can pass its bytes on without a look.
@@ -51,22 +49,17 @@ class S3Reader:
 
 
 def entry_of(id: str, response: aiohttp.ClientResponse, size: int | None) -> Entry:
-    """What the headers tell. Raises ProtocolError for an answer that is not S3's."""
+    """What the headers tell, as far as a listing tells it too: so not the Content-Type.
+
+    Raises ProtocolError for an answer that is not S3's.
+    """
     headers = response.headers
     etag, modified = headers.get("ETag"), headers.get("Last-Modified")
     if not etag or not modified:
         raise ProtocolError("an object without ETag or Last-Modified")
     *folder, name = id.split("/")
-    media_type = headers.get("Content-Type", "")
-    return Entry(
-        id,
-        name,
-        tuple(folder),
-        size,
-        parsedate_to_datetime(modified),
-        None if media_type in _UNTYPED else media_type,
-        etag.strip('"'),
-    )
+    at = parsedate_to_datetime(modified)
+    return Entry(id, name, tuple(folder), size, at, version=etag.strip('"'))
 
 
 def wishes(offset: int, length: int | None, version: str | None) -> dict[str, str]:

@@ -68,7 +68,7 @@ def creating(
     options: int,
     disposition: int = CreateDisposition.FILE_OPEN,
 ) -> SMB2CreateRequest:
-    """A message that opens or makes `path` ("\\\\" separates its parts, "" is the share itself)."""
+    """A message that opens or makes `path` (its parts between backslashes; "": the share)."""
     message = SMB2CreateRequest()
     message["impersonation_level"] = ImpersonationLevel.Impersonation
     message["desired_access"] = access | SYNCHRONIZE

@@ -7,6 +7,7 @@ WSDL differ in how they qualify them.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lxml import etree
 
@@ -89,26 +90,35 @@ def rows(element: Element, path: Sequence[str]) -> Iterator[Element]:
             yield found
 
 
+class _Names(dict[str, str | None]):
+    """Field by tag, worked out once a tag: a listing has thousands of cells and a dozen tags."""
+
+    def __init__(self, near: Mapping[str, str]) -> None:
+        super().__init__()
+        self._near = near
+
+    def __missing__(self, tag: str) -> str | None:
+        self[tag] = found = self._near.get(local(tag))
+        return found
+
+
 class Fields:
     """Reads the fields of a row: `paths` maps a field's name to its place in the row."""
 
     def __init__(self, paths: Mapping[str, str]) -> None:
         split = {name: path.split("/") for name, path in paths.items()}
         cells = {n: p[0] for n, p in split.items() if len(p) == 1}
-        self._near = {cell: n for n, cell in cells.items() if not cell.startswith("@")}
+        near = {cell: n for n, cell in cells.items() if not cell.startswith("@")}
         # Two fields of one column, attributes, and deeper paths: one at a time.
-        self._rest = [(n, p) for n, p in split.items() if self._near.get(p[0]) != n]
-        self._known: dict[str, str | None] = {}
+        self._rest = [(n, p) for n, p in split.items() if near.get(p[0]) != n]
+        self._names: Mapping[Any, str | None] = _Names(near)
 
     def read(self, row: Element) -> dict[str, str]:
         """The fields that the row has."""
         found: dict[str, str] = {}
-        known = self._known
+        names = self._names
         for cell in row:
-            tag = str(cell.tag)
-            if tag not in known:
-                known[tag] = self._near.get(local(tag))
-            name = known[tag]
+            name = names[cell.tag]
             if name is not None:
                 found[name] = cell.text or ""
         for name, path in self._rest:
@@ -129,17 +139,19 @@ class RowReader:
     """Reads the rows out of an answer; see `soapprofile.Table` for the words."""
 
     def __init__(self, result: str, rows: str, fields: Mapping[str, str], inner_xml: bool) -> None:
-        self._wrapper, _, self._result = result.rpartition("/")
+        *self._wrapper, self._result = result.split("/")
         self._rows = rows.split("/")
         self._fields = Fields(fields)
         self._inner = inner_xml
 
     def read(self, root: Element) -> list[dict[str, str]]:
         """The rows of an answer. Raises ProtocolError when it is not the expected one."""
-        within = below(body(root), self._wrapper.split("/"))
-        if within is None:
-            raise ProtocolError(f"no {self._wrapper} in the answer")
-        found, way = child(within, self._result), self._rows
+        within = below(body(root), self._wrapper)
+        found = None if within is None else child(within, self._result)
+        # A result that is absent is .NET's null; an answer without even its wrapper is another.
+        if within is None or (found is None and not self._wrapper):
+            raise ProtocolError(f"no {'/'.join((*self._wrapper, self._result))} in the answer")
+        way = self._rows
         if self._inner:
             found, way = inner(found), way[1:]
             if found is not None and local(found.tag) != self._rows[0]:

@@ -140,8 +140,8 @@ class Office:
     portal: Portal
     stubs: dict[tuple[str, str], Stub]
 
-    def stub(self, source: str, firm: str = "eikenhof") -> Stub:
-        return self.stubs[firm, source]
+    def stub(self, source: str, at: str = "eikenhof") -> Stub:
+        return self.stubs[at, source]
 
 
 @pytest.fixture

@@ -184,12 +184,13 @@ async def _search(world: demo.World, canaries: list[Canary]) -> None:
 
 
 def _pids(world: demo.World) -> Iterator[int]:
+    """The portal's and the worker's processes: those that were told the database."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and f"MAP_HOME={world.home}" in "\n".join(
-            _environment(int(entry.name))
-        ):
-            if any(l.startswith("DATABASE_URL=") for l in _environment(int(entry.name))):
-                yield int(entry.name)
+        if not entry.name.isdigit():
+            continue
+        words = _environment(int(entry.name))
+        if f"MAP_HOME={world.home}" in words and any(w.startswith("DATABASE_URL=") for w in words):
+            yield int(entry.name)
 
 
 def _environment(pid: int) -> list[str]:
@@ -197,7 +198,7 @@ def _environment(pid: int) -> list[str]:
         text = (Path("/proc") / str(pid) / "environ").read_bytes()
     except OSError:
         return []
-    return [l for l in text.decode(errors="replace").split("\0") if "=" in l]
+    return [w for w in text.decode(errors="replace").split("\0") if "=" in w]
 
 
 async def test_the_search_has_teeth(tmp_path: Path):

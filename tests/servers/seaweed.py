@@ -1,9 +1,11 @@
 """A SeaweedFS for the tests of one process, and a bucket for each test."""
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from gateway.demo.seaweed import Seaweed, SeaweedError, binary
+
+_BLOCK = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,20 @@ class SeededBucket:
         """Write an object; gives its ETag."""
         answer = await self.client.put_object(Bucket=self.name, Key=key, Body=data, **more)
         return str(answer["ETag"]).strip('"')
+
+    async def put_large(self, key: str, size: int) -> bytes:
+        """Write `size` bytes, a block at a time; gives their SHA-256."""
+        names = {"Bucket": self.name, "Key": key}
+        upload = await self.client.create_multipart_upload(**names)
+        names["UploadId"] = upload["UploadId"]
+        block, digest, parts = os.urandom(_BLOCK), sha256(), []
+        for number, start in enumerate(range(0, size, _BLOCK), 1):
+            part = block[: size - start]
+            digest.update(part)
+            answer = await self.client.upload_part(**names, PartNumber=number, Body=part)
+            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        await self.client.complete_multipart_upload(**names, MultipartUpload={"Parts": parts})
+        return digest.digest()
 
     async def get(self, key: str) -> bytes:
         """The bytes of an object."""
