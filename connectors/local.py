@@ -11,10 +11,10 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
@@ -44,6 +44,8 @@ from gateway.errors import (
     Unavailable,
     Unsupported,
 )
+
+T = TypeVar("T")
 
 #: Bytes read in one visit to a thread.
 BLOCK = 1024 * 1024
@@ -202,10 +204,7 @@ class LocalConnector(Connector[LocalConfig]):
             yield Finding(False, scope, str(e), code=e.code)
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
-        try:
-            return await self._threads.run(self._list, place, page, limit)
-        except OSError as e:
-            raise _error(e) from e
+        return await self._do(self._list, place, page, limit)
 
     def _list(self, place: Place, after: str | None, limit: int) -> Page:
         """Walk the published folders in order; the last id of a page is the next one's start."""
@@ -275,9 +274,9 @@ class LocalConnector(Connector[LocalConfig]):
 
     async def _opened(self, place: Place, id: str) -> tuple[int, Entry]:
         try:
-            return await self._threads.run(self._open, place, id)
-        except (OSError, ValueError) as e:  # ValueError: text that no path can be
-            raise _error(e) if isinstance(e, OSError) else NotFound() from e
+            return await self._do(self._open, place, id)
+        except ValueError as e:  # text that no path can be
+            raise NotFound from e
 
     async def stat(self, place: Place, id: str) -> Entry:
         file, entry = await self._opened(place, id)
@@ -325,10 +324,7 @@ class LocalConnector(Connector[LocalConfig]):
         parts = (*_parts(folder), *_parts(name)) if folder else _parts(name)
         if not place.holds(parts[:-1]) or "/" in name:
             raise NotFound
-        try:
-            target = await self._threads.run(self._make_folder, place, parts[:-1])
-        except OSError as e:
-            raise _error(e) from e
+        target = await self._do(self._make_folder, place, parts[:-1])
         try:
             return await self._write(target, parts, body, size, sha256, if_absent)
         finally:
@@ -358,26 +354,28 @@ class LocalConnector(Connector[LocalConfig]):
     ) -> Entry:
         """Write under a name that nobody sees, then give it the real one in one step."""
         partial = _PARTIAL + secrets.token_hex(8)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = await self._do(_create, partial, folder)
         try:
-            file = await self._threads.run(_create, partial, flags, folder)
-            try:
-                digest, count = hashlib.sha256(), 0
-                async for piece in body:
-                    digest.update(piece)
-                    count += len(piece)
-                    await self._threads.run(_write_all, file, piece)
-                if size not in (None, count) or sha256 not in (None, digest.digest()):
-                    raise IntegrityError("what came is not what was announced")
-                await self._threads.run(os.fsync, file)
-            finally:
-                os.close(file)
-            return await self._threads.run(_settle, folder, partial, parts, if_absent)
-        except OSError as e:
-            raise _error(e) from e
+            digest, count = hashlib.sha256(), 0
+            async for piece in body:
+                digest.update(piece)
+                count += len(piece)
+                await self._do(_write_all, file, piece)
+            if size not in (None, count) or sha256 not in (None, digest.digest()):
+                raise IntegrityError("what came is not what was announced")
+            await self._do(os.fsync, file)
+            return await self._do(_settle, folder, partial, parts, if_absent)
         finally:
+            os.close(file)
             with contextlib.suppress(OSError):
                 os.unlink(partial, dir_fd=folder)
+
+    async def _do(self, call: Callable[..., T], *args: Any) -> T:
+        """In a thread, with the operating system's errors as ours."""
+        try:
+            return await self._threads.run(call, *args)
+        except OSError as e:
+            raise _error(e) from e
 
     async def aclose(self) -> None:
         """Nothing is held between calls."""
@@ -397,8 +395,9 @@ def _readable(name: str) -> bool:
     return "\\" not in name and not name.startswith(_PARTIAL)
 
 
-def _create(name: str, flags: int, folder: int) -> int:
+def _create(name: str, folder: int) -> int:
     """A new file in an open folder."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(name, flags, 0o640, dir_fd=folder)
 
 

@@ -86,7 +86,7 @@ class FaultProxy:
     ) -> None:
         passed = 0
         while data := await reader.read(1024 if self.mode is Mode.SLOW else 65536):
-            while self.mode is Mode.HANG:
+            while self.mode is Mode.HANG:  # noqa: ASYNC110  # the mode is a plain attribute
                 await asyncio.sleep(0.05)
             if answer and self.mode is Mode.CUT and passed + len(data) > self.after:
                 writer.write(data[: max(0, self.after - passed)])
