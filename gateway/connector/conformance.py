@@ -193,26 +193,34 @@ class Conformance:
 
     # --- listing
 
-    async def test_an_empty_place_has_no_documents(self, world, connector):
+    async def test_an_empty_place_has_no_documents(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         page = await connector.list(world.place)
         assert (list(page.entries), page.next) == ([], None)
 
-    async def test_a_place_that_does_not_exist_has_no_documents(self, world, connector):
+    async def test_a_place_that_does_not_exist_has_no_documents(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "a.txt", b"a")
         nowhere = Place("399999", world.place.root.replace("300001", "399999"), (PERMANENT,))
         assert await everything(connector, nowhere) == []
 
-    async def test_a_folder_that_does_not_exist_has_no_documents(self, world, connector):
+    async def test_a_folder_that_does_not_exist_has_no_documents(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "a.txt", b"a")
         place = Place(world.place.klant, world.place.root, ("Bestaat niet",))
         assert await everything(connector, place) == []
 
-    async def test_nothing_is_published_unless_said(self, world, connector):
+    async def test_nothing_is_published_unless_said(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "a.txt", b"a")
         place = Place(world.place.klant, world.place.root, ())
         assert await everything(connector, place) == []
 
-    async def test_lists_what_is_there(self, world, connector):
+    async def test_lists_what_is_there(self, world: World, connector: Connector[Any]) -> None:
         await world.seed(world.place, PERMANENT, "akte.pdf", b"%PDF-1")
         await world.seed(world.place, NESTED, "ob.xbrl", b"<xbrl/>")
         found = {e.name: e for e in await everything(connector, world.place)}
@@ -220,7 +228,9 @@ class Conformance:
         assert found["akte.pdf"].folder == (PERMANENT,)
         assert found["ob.xbrl"].folder == tuple(NESTED.split("/"))
 
-    async def test_unpublished_folders_do_not_exist(self, world, connector):
+    async def test_unpublished_folders_do_not_exist(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "mag.txt", b"mag")
         await world.seed(world.place, "Intern", "mag-niet.txt", b"geheim")
         assert [e.name for e in await everything(connector, world.place)] == ["mag.txt"]
@@ -230,12 +240,16 @@ class Conformance:
             with pytest.raises(NotFound):
                 await ask(world.place, secret.id)
 
-    async def test_folders_whose_names_begin_alike(self, world, connector):
+    async def test_folders_whose_names_begin_alike(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT + " intern", "nee.txt", b"x")
         await world.seed(world.place, PERMANENT, "ja.txt", b"x")
         assert [e.name for e in await everything(connector, world.place)] == ["ja.txt"]
 
-    async def test_documents_in_folders_below(self, world, connector):
+    async def test_documents_in_folders_below(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         if not world.nests:
             return
         await world.seed(world.place, f"{PERMANENT}/Akten/Oud", "diep.txt", b"diep")
@@ -244,7 +258,9 @@ class Conformance:
         assert await content(connector, world.place, entry.id) == b"diep"
 
     @pytest.mark.parametrize("limit", [1, 2, 7, 1000])
-    async def test_paging_loses_and_doubles_nothing(self, world, connector, limit):
+    async def test_paging_loses_and_doubles_nothing(
+        self, world: World, connector: Connector[Any], limit: int
+    ) -> None:
         for i in range(9):
             await world.seed(world.place, PERMANENT, f"{i} stuk.txt", b"x")
         for i in range(4):
@@ -252,7 +268,7 @@ class Conformance:
         found = [e.id for e in await everything(connector, world.place, limit)]
         assert len(found) == len(set(found)) == 13
 
-    async def test_the_order_is_stable(self, world, connector):
+    async def test_the_order_is_stable(self, world: World, connector: Connector[Any]) -> None:
         for i in (3, 1, 2):
             await world.seed(world.place, PERMANENT, f"{i}.txt", b"x")
         first = [e.id for e in await everything(connector, world.place)]
@@ -273,7 +289,7 @@ class Conformance:
             ".verborgen",
         ],
     )
-    async def test_names(self, world, connector, name):
+    async def test_names(self, world: World, connector: Connector[Any], name: str) -> None:
         if not world.holds_name(name):
             return
         await world.seed(world.place, PERMANENT, name, name.encode())
@@ -284,13 +300,17 @@ class Conformance:
 
     # --- one document
 
-    async def test_stat_says_what_the_listing_says(self, world, connector):
+    async def test_stat_says_what_the_listing_says(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "akte.pdf", b"12345")
         entry = await named(connector, world.place, "akte.pdf")
         assert await connector.stat(world.place, entry.id) == entry
 
     @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, MIB, 10 * MIB])
-    async def test_bytes_come_as_they_are(self, world, connector, size):
+    async def test_bytes_come_as_they_are(
+        self, world: World, connector: Connector[Any], size: int
+    ) -> None:
         if size == 0 and not world.holds_empty:
             return
         body = os.urandom(min(size, 4096)) * (size // 4096 + 1)
@@ -307,7 +327,9 @@ class Conformance:
         assert entry.size in (None, size)
 
     @pytest.mark.slow
-    async def test_a_gibibyte_in_bounded_memory(self, world, connector):
+    async def test_a_gibibyte_in_bounded_memory(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         size = 1024 * MIB
         digest = await world.seed_large(world.place, PERMANENT, "groot.bin", size)
         if digest is None:
@@ -324,7 +346,7 @@ class Conformance:
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         assert grown < 64 * 1024, f"{grown} KiB more memory"
 
-    async def test_ranges(self, world, connector):
+    async def test_ranges(self, world: World, connector: Connector[Any]) -> None:
         body = bytes(range(256)) * 2000
         await world.seed(world.place, PERMANENT, "stuk.bin", body)
         entry = await named(connector, world.place, "stuk.bin")
@@ -346,7 +368,9 @@ class Conformance:
             with pytest.raises(RangeNotSatisfiable):
                 await content(connector, world.place, entry.id, offset=offset)
 
-    async def test_the_version_changes_with_the_bytes(self, world, connector):
+    async def test_the_version_changes_with_the_bytes(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "stuk.txt", b"een")
         first = await named(connector, world.place, "stuk.txt")
         if Capability.VERSION not in connector.capabilities:
@@ -362,7 +386,7 @@ class Conformance:
             await content(connector, world.place, first.id, version=first.version)
         assert await content(connector, world.place, first.id) == b"twee"
 
-    async def test_a_document_that_is_gone(self, world, connector):
+    async def test_a_document_that_is_gone(self, world: World, connector: Connector[Any]) -> None:
         await world.seed(world.place, PERMANENT, "weg.txt", b"x")
         entry = await named(connector, world.place, "weg.txt")
         await world.remove(world.place, PERMANENT, "weg.txt")
@@ -370,7 +394,9 @@ class Conformance:
             with pytest.raises(NotFound):
                 await ask(world.place, entry.id)
 
-    async def test_what_is_told_of_a_document(self, world, connector):
+    async def test_what_is_told_of_a_document(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "akte.pdf", b"%PDF-1.7 x")
         entry = await named(connector, world.place, "akte.pdf")
         told = connector.capabilities
@@ -384,7 +410,9 @@ class Conformance:
 
     # --- the border
 
-    async def test_another_klant_is_not_found(self, world, connector):
+    async def test_another_klant_is_not_found(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.other, PERMANENT, "van-een-ander.txt", b"geheim")
         await world.seed(world.place, PERMANENT, "van-mij.txt", b"mijn")
         theirs = await named(connector, world.other, "van-een-ander.txt")
@@ -396,7 +424,9 @@ class Conformance:
             with pytest.raises(NotFound):
                 await ask(world.other, mine.id)
 
-    async def test_a_klant_whose_number_begins_alike(self, world, connector):
+    async def test_a_klant_whose_number_begins_alike(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.place, PERMANENT, "stuk.txt", b"x")
         entry = await named(connector, world.place, "stuk.txt")
         short = Place("30000", world.place.root.replace("300001", "30000"), (PERMANENT,))
@@ -405,7 +435,9 @@ class Conformance:
             with pytest.raises(NotFound):
                 await connector.stat(short, id)
 
-    async def test_hostile_ids_are_not_found(self, world, connector):
+    async def test_hostile_ids_are_not_found(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         await world.seed(world.other, PERMANENT, "geheim.txt", b"geheim van een ander")
         await world.seed(world.place, PERMANENT, "mijn.txt", b"mijn")
         mine = await named(connector, world.place, "mijn.txt")
@@ -418,19 +450,19 @@ class Conformance:
 
     # --- faults
 
-    async def test_wrong_credentials(self, world):
+    async def test_wrong_credentials(self, world: World) -> None:
         wrong = world.wrong_credentials()
         if wrong is None:
             return
         connector = await world.open(**wrong)
-        for call in (connector.list(world.place), connector.read(world.place, "x/y")):
+        for call in (connector.list(world.place), connector.read(world.place, f"{PERMANENT}/y")):
             with pytest.raises(AuthFailed):
                 await call
         report = await connector.check(Scope.CONNECTIVITY)
         assert not report.ok
         assert AuthFailed.code in {f.code for f in report.findings}
 
-    async def test_a_back_office_that_is_away(self, world):
+    async def test_a_back_office_that_is_away(self, world: World) -> None:
         async with proxied(world) as behind:
             if behind is None:
                 return
@@ -442,7 +474,7 @@ class Conformance:
             proxy.mode = Mode.PASS
             assert await everything(connector, world.place) == []
 
-    async def test_garbage(self, world):
+    async def test_garbage(self, world: World) -> None:
         async with proxied(world) as behind:
             if behind is None:
                 return
@@ -452,7 +484,7 @@ class Conformance:
                 await connector.list(world.place)
             assert not isinstance(told.value, NotFound)
 
-    async def test_a_hung_back_office_can_be_left(self, world):
+    async def test_a_hung_back_office_can_be_left(self, world: World) -> None:
         async with proxied(world) as behind:
             if behind is None:
                 return
@@ -466,7 +498,7 @@ class Conformance:
             proxy.mode = Mode.PASS
             await self._works_again(world, connector)
 
-    async def _works_again(self, world, connector):
+    async def _works_again(self, world: World, connector: Connector[Any]) -> None:
         """One failure is allowed: the connection that hung may be found dead only now."""
         try:
             found = await everything(connector, world.place)
@@ -475,7 +507,7 @@ class Conformance:
             found = await everything(connector, world.place)
         assert len(found) == 1
 
-    async def test_a_cut_document_is_never_quietly_short(self, world):
+    async def test_a_cut_document_is_never_quietly_short(self, world: World) -> None:
         async with proxied(world) as behind:
             if behind is None:
                 return
@@ -496,7 +528,7 @@ class Conformance:
 
     # --- many at once, and leaving
 
-    async def test_sixteen_at_once(self, world, connector):
+    async def test_sixteen_at_once(self, world: World, connector: Connector[Any]) -> None:
         bodies = {f"{i}.bin": os.urandom(200_000 + i) for i in range(16)}
         for name, body in bodies.items():
             await world.seed(world.place, PERMANENT, name, body)
@@ -504,7 +536,9 @@ class Conformance:
         got = await asyncio.gather(*(content(connector, world.place, e.id) for e in entries))
         assert dict(zip((e.name for e in entries), got, strict=True)) == bodies
 
-    async def test_leaving_half_way_leaks_nothing(self, world, connector):
+    async def test_leaving_half_way_leaks_nothing(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         body = os.urandom(2 * MIB)
         await world.seed(world.place, PERMANENT, "groot.bin", body)
         entry = await named(connector, world.place, "groot.bin")
@@ -527,7 +561,9 @@ class Conformance:
         assert descriptors() <= before + 2
         assert await content(connector, world.place, entry.id) == body
 
-    async def test_a_cancelled_read_harms_nobody(self, world, connector):
+    async def test_a_cancelled_read_harms_nobody(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
         body = os.urandom(4 * MIB)
         await world.seed(world.place, PERMANENT, "groot.bin", body)
         entry = await named(connector, world.place, "groot.bin")
@@ -539,21 +575,21 @@ class Conformance:
                 await task
         assert await content(connector, world.place, entry.id) == body
 
-    async def test_closing_twice(self, world):
+    async def test_closing_twice(self, world: World) -> None:
         connector = await world.open()
         await connector.aclose()
         await connector.aclose()
 
     # --- checks and what is told
 
-    async def test_opening_needs_nobody(self, world):
+    async def test_opening_needs_nobody(self, world: World) -> None:
         async with proxied(world) as behind:
             if behind is not None:
                 behind[0].mode = Mode.REFUSE
                 await world.open(**world.through(1))
 
     @pytest.mark.parametrize("scope", list(Scope))
-    async def test_checks(self, world, connector, scope):
+    async def test_checks(self, world: World, connector: Connector[Any], scope: Scope) -> None:
         await world.seed(world.place, PERMANENT, "a.txt", b"a")
         before = await everything(connector, world.place)
         report = await connector.check(scope, world.place)
@@ -562,7 +598,7 @@ class Conformance:
         assert all(f.message for f in report.findings)
         assert await everything(connector, world.place) == before
 
-    async def test_the_kind_describes_itself(self, connector):
+    async def test_the_kind_describes_itself(self, connector: Connector[Any]) -> None:
         assert set(connector.title) >= {"nl", "en"}
         module = sys.modules[type(connector).__module__]
         assert Path(str(module.__file__)).stem == connector.kind or module.__doc__
@@ -572,7 +608,7 @@ class Conformance:
 
     # --- writing
 
-    async def test_put(self, world):
+    async def test_put(self, world: World) -> None:
         connector = await world.open(**self._writing())
         if Capability.WRITE not in connector.capabilities:
             with pytest.raises(Unsupported):
@@ -587,7 +623,7 @@ class Conformance:
         assert await content(connector, world.place, entry.id) == body
         assert (await connector.stat(world.place, entry.id)).name == "Nieuw stuk é.bin"
 
-    async def test_put_overwrites_only_when_asked(self, world):
+    async def test_put_overwrites_only_when_asked(self, world: World) -> None:
         connector = await world.open(**self._writing())
         if Capability.IF_ABSENT not in connector.capabilities:
             return
@@ -598,7 +634,7 @@ class Conformance:
         await connector.put(world.place, PERMANENT, "a.txt", _pieces(b"drie"), if_absent=False)
         assert await content(connector, world.place, entry.id) == b"drie"
 
-    async def test_a_failed_put_leaves_nothing(self, world):
+    async def test_a_failed_put_leaves_nothing(self, world: World) -> None:
         connector = await world.open(**self._writing())
         if Capability.ATOMIC_WRITE not in connector.capabilities:
             return
@@ -615,7 +651,7 @@ class Conformance:
                 await connector.put(world.place, PERMANENT, "a.bin", _pieces(body), **wrong)
         assert await everything(connector, world.place) == []
 
-    async def test_put_stays_inside(self, world):
+    async def test_put_stays_inside(self, world: World) -> None:
         connector = await world.open(**self._writing())
         if Capability.WRITE not in connector.capabilities:
             return

@@ -1,7 +1,7 @@
 """S3's own words over HTTP: signed requests, listings and what its errors mean.
 
-Signing, sending and reading a listing are done here, because botocore takes milliseconds of
-the event loop for each request and 25 times as long for a listing.
+Signing, sending and reading a listing are done here, because botocore keeps the event loop
+some five times as long for a request, and seven times for a listing (bench/s3.py).
 Source: Amazon S3 API Reference (ListObjectsV2, Error Responses).
 """
 

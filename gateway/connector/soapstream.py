@@ -48,9 +48,9 @@ class Base64Stream:
         whole = len(data) & ~3
         if self._ended and data.strip(_BLANKS):
             raise ProtocolError("base64 goes on after its end")
-        decoded = pybase64.b64decode(data[:whole], validate=True)
+        decoded = pybase64.b64decode(memoryview(data)[:whole], validate=True)
         self._rest = data[whole:]
-        self._ended = self._ended or data[:whole].endswith(b"=")
+        self._ended = self._ended or data[whole - 1 : whole] == b"="
         return decoded
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gateway.errors import RangeNotSatisfiable
 
-_RANGE = re.compile(r"^bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))$")
+_RANGE = re.compile(r"^bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

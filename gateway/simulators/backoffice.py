@@ -1,8 +1,9 @@
 """A back office that speaks as AFAS Profit does over SOAP, from a folder of files.
 
 ``<folder>/<klant>/<type>/<file>`` is a dossier item with one attachment, and
-``<folder>/<klant>/<type>/<onderwerp>/<file>`` one of the attachments of a dossier item. Files
-may come, change and go while it runs; links are not followed. Two services, each a POST:
+``<folder>/<klant>/<type>/<onderwerp>/<file>`` one of the attachments of a dossier item. ``%2F``
+in the name of a type stands for "/". Files may come, change and go while it runs; links are not
+followed. Two services, each a POST:
 
 * ``/profitservices/appconnectorget.asmx``: GetDataWithOptions, for the GetConnectors
   ``ProfitSubjects`` (a row per dossier item: SbId, SbTy, Ds, DaSe, BcCd) and
@@ -116,7 +117,12 @@ class Office:
     def items(self) -> list[Item]:
         """All of them, as they are now."""
         found = [
-            Item(klant.name, type.name, path.stem if path.is_file() else path.name, path)
+            Item(
+                klant.name,
+                type.name.replace("%2F", "/"),
+                path.stem if path.is_file() else path.name,
+                path,
+            )
             for klant in _folders(self._folder)
             for type in _folders(klant)
             for path in (*_files(type), *_folders(type))

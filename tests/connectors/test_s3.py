@@ -156,6 +156,21 @@ class TestS3(Conformance):
     def _writing(self) -> dict[str, Any]:
         return {"writable": True}
 
+    async def test_wrong_credentials(self, world: S3World) -> None:
+        """The suite asks for an id outside the published folders, which S3 is never asked for:
+        without its traffic there is no AuthFailed, but the NotFound that the contract names."""
+        connector = await world.open(**world.wrong_credentials())
+        for call in (
+            connector.list(world.place),
+            connector.read(world.place, f"{PERMANENT}/y"),
+            connector.stat(world.place, f"{PERMANENT}/y"),
+        ):
+            with pytest.raises(AuthFailed):
+                await call
+        report = await connector.check(Scope.CONNECTIVITY)
+        assert not report.ok
+        assert AuthFailed.code in {f.code for f in report.findings}
+
 
 async def read(source: S3, id: str, place: Place = PLACE, **part: Any) -> bytes:
     """The bytes of a document."""
@@ -992,7 +1007,8 @@ async def test_of_many_writers_one_wins(real: Opener, bucket: SeededBucket, size
 @pytest.mark.parametrize(
     ("folder", "name"),
     [("Prive", "x"), ("Documenten", "../Prive/x"), ("Documenten/../Prive", "x"), ("", "x"),
-     ("Documenten", ""), ("Documenten", "2026/x"), ("Documenten", "a\\b"), ("Documenten", ".."), ("../300002/D", "x")],
+     ("Documenten", ""), ("Documenten", "2026/x"), ("Documenten", "a\\b"), ("Documenten", ".."),
+     ("../300002/D", "x")],
 )  # fmt: skip
 async def test_nothing_is_put_outside_the_published_folders(
     real: Opener, bucket: SeededBucket, folder: str, name: str

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ from tests.servers.soap_kit import (
     KLANT,
     OTHER,
     ROOT,
+    ROWS,
     Liar,
     content,
     every,
@@ -53,15 +55,6 @@ from tests.servers.soap_kit import (
 )
 
 SHIPPED = ROOT / "connectors" / "soap_profiles" / "afas.yaml"
-
-#: Columns of the simulator's GetConnector that gives a row per attachment.
-ROWS: dict[str, Any] = {
-    "words": {"connector": "Portaal_Bijlagen"},
-    "fields": {"file": "BestandId", "name": "Bestandsnaam", "size": "Grootte"},
-}
-
-
-# --- node-soap: a stack that shares nothing with ours
 
 
 @pytest.fixture(autouse=True)
@@ -356,6 +349,18 @@ async def test_through_the_guard(office: tuple[Path, str]) -> None:
             await guarded.read(OTHER, ids["groot.bin"])
     finally:
         await guarded.aclose()
+
+
+async def test_the_loop_is_never_blocked(office: tuple[Path, str]) -> None:
+    """Also when it opens: WSDLs, secret and profile are read in a thread."""
+    folder, url = office
+    told = _fill(folder)
+    secret = folder.parent / "token"
+    secret.write_text(TOKEN + "\n")
+    with blockbuster_ctx(["connectors", "gateway.connector"]):
+        async with opened(url, token=f"file:{secret}") as source:
+            for entry in await every(source, KLANT):
+                assert await whole(source, KLANT, entry.id) == told[entry.name]
 
 
 # --- memory

@@ -22,6 +22,15 @@ EGRESS = EgressPolicy(("127.0.0.1:*",), (ipaddress.ip_network("127.0.0.0/8"),))
 KLANT = Place("300001", "300001", ("Aangifte", "Brief"))
 OTHER = Place("300002", "300002", ("",))
 
+#: Columns of the simulator's GetConnector that gives a row per attachment.
+ROWS: dict[str, Any] = {
+    "words": {"connector": "Portaal_Bijlagen"},
+    "fields": {"file": "BestandId", "name": "Bestandsnaam", "size": "Grootte"},
+}
+
+
+# --- node-soap: a stack that shares nothing with ours
+
 
 @asynccontextmanager
 async def opened(url: str, *, base: Path = CONFIG, **options: Any) -> AsyncIterator[Soap]:

@@ -1,0 +1,147 @@
+"""Row-level security: a query sees the firm that it named, and nothing else."""
+
+import contextlib
+
+import asyncpg
+import pytest
+
+from gateway.store.database import Database
+
+#: Functions that may look across firms, each for what its arguments name (0001_house.sql).
+ACROSS = {
+    "firms_of", "firms_with_mail", "throttle_take", "throttle_wait", "throttle_clear", "forget",
+    "visitors", "audit_append",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def owner(dsn):
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def db(dsn):
+    database = await Database.connect(dsn)
+    yield database
+    await database.close()
+
+
+async def _tables(owner) -> list[str]:
+    rows = await owner.fetch(
+        "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid"
+        " where c.relkind = 'r' and a.attname = 'firm' and c.relnamespace = 'public'::regnamespace"
+    )
+    return [r[0] for r in rows]
+
+
+async def _fill(owner) -> None:
+    for firm in ("een", "twee"):
+        await owner.execute("insert into klant (firm, number, name) values ($1, '1', 'K')", firm)
+        person = await owner.fetchval(
+            "insert into person (firm, username, name) values ($1, $2, 'P') returning id",
+            firm,
+            f"{firm}@x.example",
+        )
+        for statement in (
+            "insert into access (firm, person, klant) values ($1, $2, '1')",
+            "insert into session (firm, digest, person, stage, idle_until, ends_at)"
+            " values ($1, 'd', $2, 'full', now() + interval '1 h', now() + interval '1 h')",
+            "insert into code (firm, person, session, purpose, digest, expires_at)"
+            " values ($1, $2, 'd', 'signing_in', 'x', now())",
+            "insert into link (firm, digest, person, purpose, expires_at)"
+            " values ($1, 'd', $2, 'password', now())",
+            "insert into preference (firm, person, name, value) values ($1, $2, 'n', 'v')",
+            "insert into audit (firm, event, person) values ($1, 'e', $2)",
+        ):
+            await owner.execute(statement, firm, person)
+        await owner.execute(
+            "insert into outbox (firm, event, recipient_sealed, payload_sealed)"
+            " values ($1, 'e', '', '')",
+            firm,
+        )
+
+
+async def test_every_table_with_a_firm_is_held(owner, db):
+    await _fill(owner)
+    tables = await _tables(owner)
+    assert len(tables) >= 9
+    for table in tables:
+        async with db.connection() as c:
+            assert await c.fetchval(f"select count(*) from {table}") == 0, table
+        async with db.tenant("een") as c:
+            assert {r[0] for r in await c.fetch(f"select firm from {table}")} == {"een"}, table
+        async with db.tenant("drie") as c:
+            assert await c.fetchval(f"select count(*) from {table}") == 0, table
+
+
+async def test_another_firms_rows_cannot_be_written(owner, db):
+    await _fill(owner)
+    for statement in (
+        "insert into klant (firm, number, name) values ('twee', '9', 'K')",
+        "update klant set firm = 'twee'",
+        "insert into audit (firm, event) values ('twee', 'e')",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with db.tenant("een") as c:
+                await c.execute(statement)
+    async with db.tenant("een") as c:
+        assert await c.execute("update klant set name = 'X' where firm = 'twee'") == "UPDATE 0"
+        assert await c.execute("delete from klant where firm = 'twee'") == "DELETE 0"
+
+
+async def test_a_firm_does_not_stay_with_the_connection(owner, db):
+    await _fill(owner)
+    async with db.tenant("een") as c:
+        assert await c.fetchval("select count(*) from klant") == 1
+    async with db.connection() as c:
+        assert await c.fetchval("select count(*) from klant") == 0
+
+
+async def test_the_role_cannot_be_left(owner, dsn):
+    """A login that is only a member of map_app, as an installation has it."""
+    await _fill(owner)
+    await owner.execute("create role map_test_login login password 'x' in role map_app")
+    try:
+        connection = await asyncpg.connect(
+            dsn, user="map_test_login", password="x", server_settings={"role": "map_app"}
+        )
+        for attempt in ("reset role", "reset all", "set role none", "set row_security = off"):
+            await connection.execute(attempt)
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+                assert await connection.fetchval("select count(*) from klant") == 0, attempt
+        for attempt in ("set role postgres", "alter table klant disable row level security"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(attempt)
+        await connection.close()
+    finally:
+        await owner.execute("drop role map_test_login")
+
+
+async def test_the_audit_is_only_added_to(owner, db):
+    await _fill(owner)
+    for statement in ("update audit set event = 'x'", "delete from audit", "truncate audit"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with db.tenant("een") as c:
+                await c.execute(statement)
+
+
+async def test_no_column_could_hold_a_document(owner):
+    rows = await owner.fetch(
+        "select table_name, column_name, data_type from information_schema.columns"
+        " where table_schema = 'public'"
+    )
+    allowed = {
+        "text", "uuid", "timestamp with time zone", "integer", "bigint", "jsonb", "boolean",
+    }  # fmt: skip
+    assert {r["data_type"] for r in rows} <= allowed
+
+
+async def test_only_these_functions_look_across_firms(owner):
+    rows = await owner.fetch(
+        "select proname, proconfig from pg_proc where prosecdef"
+        " and pronamespace = 'public'::regnamespace"
+    )
+    assert {r["proname"] for r in rows} == ACROSS
+    assert all("search_path=public" in (r["proconfig"] or []) for r in rows)
