@@ -21,8 +21,8 @@ class Breaker:
     """Opens at `limit` failures in a row, or when half of at least `least` calls in `window` fail.
 
     It stays open for `rest` seconds, doubling up to `rest_most` with each failed trial, with
-    jitter so that many processes do not try at the same moment. Refused credentials open it
-    until operations act (`needs_attention`): more tries would lock the account at the source.
+    jitter so that many processes do not try at the same moment. Refused credentials open it for
+    `rest_attention` seconds, or until `reset`: more tries would lock the account at the source.
     Not shared between processes: each finds out for itself, within a few calls.
     """
 
@@ -34,11 +34,12 @@ class Breaker:
         window: float = 30.0,
         rest: float = 15.0,
         rest_most: float = 300.0,
+        rest_attention: float = 1800.0,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._limit, self._least, self._window = limit, least, window
-        self._rest, self._rest_most = rest, rest_most
+        self._rest, self._rest_most, self._rest_attention = rest, rest_most, rest_attention
         self._clock, self._jitter = clock, jitter
         self._calls: deque[tuple[float, bool]] = deque(maxlen=256)
         self._in_a_row = 0
@@ -69,7 +70,7 @@ class Breaker:
     def failed(self, *, attention: bool = False) -> None:
         """After a call that counts as a failure of the source.
 
-        attention: the credentials were refused; rests the longest time at once.
+        attention: the credentials were refused.
         """
         now = self._clock()
         self._in_a_row += 1
@@ -97,7 +98,8 @@ class Breaker:
         )
 
     def _open(self, now: float, attention: bool) -> None:
-        rest = self._rest_most if attention else min(self._rest * 2**self._trials, self._rest_most)
+        rest = min(self._rest * 2**self._trials, self._rest_most)
+        rest = self._rest_attention if attention else rest
         self._until = now + rest * (0.9 + 0.2 * self._jitter())
         self._trials += 1
         self._trying = False

@@ -20,7 +20,7 @@ class Context:
     """Made by the host for one source, closed by the host after the connector.
 
     name: "firm/source", for logs. base: folder that relative paths in the options start from
-    (the folder of the configuration). data: folder of pinned files (WSDLs, profiles).
+    (the folder of the configuration; pinned WSDLs stand in its ``wsdl/``).
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Context:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.connect_timeout),
                 auto_decompress=False,
+                headers={"Accept-Encoding": "identity"},
                 trust_env=False,
             )
         return self._session
@@ -79,4 +80,12 @@ class Threads:
 
     async def run(self, call: Callable[..., T], *args: Any) -> T:
         """`call(*args)` in the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _held, call, *args)
+
+
+def _held(call: Callable[..., T], *args: Any) -> T:
+    """The call; a StopIteration becomes an ordinary error, for no future can carry one."""
+    try:
+        return call(*args)
+    except StopIteration as e:
+        raise RuntimeError("StopIteration in a thread") from e

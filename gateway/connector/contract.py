@@ -207,7 +207,8 @@ class Connector(ABC, Generic[C]):
         A place or folder that does not exist has no documents (a klant without a dossier is
         no fault). Names that cannot be shown or read back safely are left out by the
         connector only when reading them would be impossible.
-        page: `Page.next` of the call before. limit: entries at the most, 1 to 1,000.
+        page: `Page.next` of the call before; ConditionFailed for one that is none.
+        limit: entries at the most, 1 to 1,000.
         """
 
     @abstractmethod
@@ -228,7 +229,7 @@ class Connector(ABC, Generic[C]):
 
         offset, length: only with Capability.RANGE; RangeNotSatisfiable when offset is past
         the end (an offset equal to the size too, but for an empty document read from 0).
-        A length that goes past the end gives what there is.
+        A length is at least 1; one that goes past the end gives what there is.
         version: ConditionFailed when the document is another version by now.
         NotFound when it is not in the published part of place, whatever `id` says.
         """
@@ -247,8 +248,9 @@ class Connector(ABC, Generic[C]):
     ) -> Entry:
         """Write a document into a published folder; nothing is left when it fails.
 
-        AlreadyExists with if_absent; IntegrityError when size or sha256 do not match;
-        Unsupported without Capability.WRITE.
+        AlreadyExists with if_absent; IntegrityError when size or sha256 do not match; NotFound
+        for a folder or name outside the place; Unsupported without Capability.WRITE. What the
+        body raises is passed on.
         """
         raise Unsupported(f"{self.kind}: put")
 

@@ -26,6 +26,7 @@ from gateway.connector.contract import (
     Capability,
     Connector,
     Entry,
+    Finding,
     Page,
     Place,
     Reader,
@@ -126,8 +127,12 @@ class Guarded:
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
         """The connector's own check, bounded, past the breaker: operations want to know now."""
-        async with asyncio.timeout(self.limits.list + self.limits.first_byte):
-            report = await self._connector.check(scope, place)
+        try:
+            async with asyncio.timeout(self.limits.list + self.limits.first_byte):
+                report = await self._connector.check(scope, place)
+        except TimeoutError:
+            late = DeadlineExceeded()
+            return Report((Finding(False, scope, str(late), code=late.code),))
         if report.ok and scope is not Scope.PARAMETERS:
             self.breaker.reset()
         return report
@@ -187,11 +192,31 @@ class Guarded:
         self, place: Place, folder: str, name: str, body: AsyncIterable[bytes], **options: Any
     ) -> Entry:
         """See Connector.put. Never tried twice: the body is a stream. Bounded by the caller's
-        own pace, so only the pauses of the source are timed by its connection."""
+        own pace, so only the pauses of the source are timed by its connection. What the body
+        raises (the sender left, a virus was found) comes out as it is: it is not the source's."""
+        theirs: list[Exception] = []
+
+        async def watched() -> AsyncIterator[bytes]:
+            try:
+                async for piece in body:
+                    yield piece
+            except Exception as e:
+                theirs.append(e)
+                raise
+
+        async def put() -> Entry | None:
+            try:
+                return await self._connector.put(place, folder, name, watched(), **options)
+            except Exception:
+                if theirs:
+                    return None
+                raise
+
         async with self._place(self._reads):
-            return await self._once(
-                "put", lambda: self._connector.put(place, folder, name, body, **options), None
-            )
+            entry = await self._once("put", put, None)
+        if entry is None:
+            raise theirs[0]
+        return entry
 
     async def aclose(self) -> None:
         """Close the connector, then what it borrowed."""
@@ -269,8 +294,8 @@ class Guarded:
             self.breaker.failed(attention=True)
         elif error.counts:
             self.breaker.failed()
-        elif isinstance(error, Busy):
-            return
+        elif error.retryable or isinstance(error, (Busy, IntegrityError)):
+            self.breaker.abandoned()  # neither well nor ill: "slow down", or damaged bytes
         else:
             self.breaker.succeeded()  # it answered, and knew what it said
         if error.owner == "ops":

@@ -39,7 +39,7 @@ async def put(
 async def deliver_due(portal: Portal, mailer: Mailer, now: datetime) -> int:
     """Send everything that is due; how many went out."""
     async with portal.db.connection() as c:
-        firms = await outbox.firms(c)
+        firms = await outbox.firms(c, now)
     sent = 0
     for name in firms:
         firm = portal.firms.get(name)

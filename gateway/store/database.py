@@ -25,6 +25,7 @@ Record: TypeAlias = asyncpg.Record
 LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # cut off in the middle of a conversation
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -87,7 +88,15 @@ class Database:
         except LOST as e:
             raise DatabaseDown from e
         finally:
+            await self._give_back(connection)
+
+    async def _give_back(self, connection: Connection) -> None:
+        """Release it; one that cannot be reset is dropped, its work was done or lost before."""
+        try:
             await self._pool.release(connection)
+        except (*LOST, asyncpg.PostgresError) as e:
+            log.get().warning("connection_dropped", error=type(e).__name__)
+            connection.terminate()
 
     async def ping(self) -> None:
         """Raises DatabaseDown when a query is not answered."""

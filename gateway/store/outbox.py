@@ -36,9 +36,9 @@ async def add(c: Connection, firm: str, event: str, recipient: str, payload: str
     return id
 
 
-async def firms(c: Connection) -> list[str]:
+async def firms(c: Connection, now: datetime) -> list[str]:
     """Firms that have mail due; works without a firm."""
-    return [r[0] for r in await c.fetch("select firms_with_mail()")]
+    return [r[0] for r in await c.fetch("select firms_with_mail($1)", now)]
 
 
 async def claim(c: Connection, now: datetime, again_at: datetime) -> Letter | None:

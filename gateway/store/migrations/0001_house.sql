@@ -185,10 +185,10 @@ create function firms_of(wanted text) returns setof text
     end;
 
 -- Firms that have mail waiting: all that the worker may know before it names a firm.
-create function firms_with_mail() returns setof text
+create function firms_with_mail(at timestamptz) returns setof text
     language sql stable security definer set search_path = public
     begin atomic
-        select distinct o.firm from outbox o where o.state = 'waiting' and o.due_at <= now();
+        select distinct o.firm from outbox o where o.state = 'waiting' and o.due_at <= at;
     end;
 
 -- One attempt against a limit of `burst` attempts a `period` (GCRA).

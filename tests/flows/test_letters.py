@@ -1,0 +1,119 @@
+"""The outbox: nothing is lost, whatever fails."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from gateway import worker
+from gateway.flows import letters
+from gateway.notify.mail import MailFailed
+
+
+class Post:
+    """A mailer that fails on demand."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.failure: MailFailed | None = None
+
+    async def send(self, mail) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append(mail.recipient)
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+async def _put(portal, firm, recipient="noor@x.example"):
+    async with portal.db.tenant(firm.id) as c:
+        await letters.put(portal, c, firm, "password_changed", recipient, "nl", name="Noor")
+
+
+def at(**passed: float) -> datetime:
+    return datetime.now(UTC) + timedelta(**passed)
+
+
+async def test_a_letter_goes_out_once(portal, firm, post):
+    await _put(portal, firm)
+    counts = await asyncio.gather(*(letters.deliver_due(portal, post, at()) for _ in range(5)))
+    assert sum(counts) == 1
+    assert post.sent == ["noor@x.example"]
+
+
+async def test_what_is_rolled_back_is_not_sent(portal, firm, post):
+    async def break_off() -> None:
+        async with portal.db.tenant(firm.id) as c:
+            await letters.put(portal, c, firm, "password_changed", "a@x.example", "nl", name="A")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await break_off()
+    assert await letters.deliver_due(portal, post, at()) == 0
+
+
+async def test_a_failure_that_may_pass_is_tried_again_later(portal, firm, post):
+    await _put(portal, firm)
+    post.failure = MailFailed("451")
+    assert await letters.deliver_due(portal, post, at()) == 0
+    post.failure = None
+    assert await letters.deliver_due(portal, post, at(seconds=20)) == 0  # not yet
+    assert await letters.deliver_due(portal, post, at(minutes=2)) == 1
+
+
+async def test_a_failure_that_stays_is_given_up(portal, firm, post):
+    await _put(portal, firm, "weg@x.example")
+    post.failure = MailFailed("550", retryable=False)
+    await letters.deliver_due(portal, post, at())
+    post.failure = None
+    assert await letters.deliver_due(portal, post, at(days=9)) == 0
+
+
+async def test_a_worker_that_dies_while_sending_loses_nothing(portal, firm, post):
+    await _put(portal, firm)
+
+    async def die(mail) -> None:
+        raise asyncio.CancelledError
+
+    post.send, real = die, post.send
+    with pytest.raises(asyncio.CancelledError):
+        await letters.deliver_due(portal, post, at())
+    post.send = real
+    assert await letters.deliver_due(portal, post, at(seconds=1)) == 0  # it might still be at it
+    assert await letters.deliver_due(portal, post, at(minutes=3)) == 1
+
+
+async def test_what_was_said_is_forgotten_once_it_is_sent(portal, firm, post, dsn):
+    await _put(portal, firm)
+    owner = await asyncpg.connect(dsn)
+    assert "Noor" not in str(await owner.fetch("select * from outbox"))
+    await letters.deliver_due(portal, post, at())
+    assert await owner.fetchval("select payload_sealed from outbox") == ""
+    await owner.close()
+
+
+async def test_the_worker_works_until_it_is_stopped(portal, firm, post, dsn):
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(portal, post, stop))
+    await _put(portal, firm)
+    while not post.sent:
+        await asyncio.sleep(0.02)
+    owner = await asyncpg.connect(dsn)  # every connection is cut, as by a restart
+    await owner.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    await owner.close()
+    await _put(portal, firm, "tweede@x.example")
+    while len(post.sent) < 2:
+        await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    assert post.sent == ["noor@x.example", "tweede@x.example"]
