@@ -91,12 +91,12 @@ class Database:
             await self._give_back(connection)
 
     async def _give_back(self, connection: Connection) -> None:
-        """Release it; one that cannot be reset is dropped, its work was done or lost before."""
+        """Release it. One that cannot be reset is ended by the pool itself; its work was done or
+        lost before."""
         try:
             await self._pool.release(connection)
         except (*LOST, asyncpg.PostgresError) as e:
             log.get().warning("connection_dropped", error=type(e).__name__)
-            connection.terminate()
 
     async def ping(self) -> None:
         """Raises DatabaseDown when a query is not answered."""
