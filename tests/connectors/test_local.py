@@ -116,8 +116,9 @@ def hostile_names(seed: int, count: int) -> list[str]:
     chance = random.Random(seed)
     pieces = [
         "..", ".", "/", "\\", "//", "\0", "%2e", "%2f", "\u2215", "\u29f8", "\u202e", "\uff0e",
-        "\ufe52", "~", "$HOME", ":", "::$DATA", "*", "?", "|", "con", "nul", " ", "\n", "\r", "\x7f",
-        "a", PERMANENT, "geheim.txt", "klanten", "300002", "300001", "etc", "passwd", "\udcff",
+        "\ufe52", "~", "$HOME", ":", "::$DATA", "*", "?", "|", "con", "nul", " ", "\n", "\r",
+        "\x7f", "a", PERMANENT, "geheim.txt", "klanten", "300002", "300001", "etc", "passwd",
+        "\udcff",
     ]  # fmt: skip
     return ["".join(chance.choices(pieces, k=chance.randint(1, 9))) for _ in range(count)]
 
