@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import re
 import threading
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -186,6 +187,8 @@ class Smb(Connector[SmbConfig]):
         """See Connector.put."""
         if not self._config.writable:
             raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound
         id = f"{folder}/{name}" if folder else name
         path, _ = self._path(place, id)
         parts, root = path.split("\\")[:-1], len(self._root(place))
@@ -227,7 +230,8 @@ class Smb(Connector[SmbConfig]):
 
     async def _run(self, work: Callable[[Link, threading.Event], T]) -> T:
         """`work` with the link that works."""
-        return await self.call(lambda stop: work(self._share.link(), stop))
+        asked = time.monotonic()  # before it waits for a thread
+        return await self.call(lambda stop: work(self._share.link(asked), stop))
 
     def _unwanted(self, task: asyncio.Future[Any]) -> None:
         if not task.cancelled() and task.exception() is None and isinstance(task.result(), Opened):

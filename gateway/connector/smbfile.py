@@ -37,6 +37,7 @@ _SAME = b"\xff" * 16  # in a compound: the file that the first message opens
 _LIST = 256 * 1024  # bytes of a listing at a time: some 1,700 documents
 _NO_MORE = frozenset(("STATUS_NO_MORE_FILES", "STATUS_NO_SUCH_FILE"))
 _SURROGATE = 0x20000000  # of a reparse tag: it stands for another place (a link, a mount point)
+_DFS = frozenset((0x8000000A, 0x80000012))  # reparse tags: it stands on another server
 _ALL_SHARE = (
     ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareAccess.FILE_SHARE_DELETE
 )
@@ -286,7 +287,9 @@ def _rows(data: bytes) -> Iterator[Found]:
         if at + 104 + length > end:
             raise ProtocolError("a listing tells of more than it holds")
         name = data[at + 104 : at + 104 + length].decode("utf-16-le", "surrogatepass")
-        linked = attributes & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT and tag & _SURROGATE
+        linked = attributes & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT and (
+            tag & _SURROGATE or tag in _DFS
+        )
         if not linked and name not in (".", ".."):
             is_folder = bool(attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY)
             yield Found(name, is_folder, size, written, number)

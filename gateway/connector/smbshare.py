@@ -204,16 +204,15 @@ class Share:
         self._failed: tuple[float, SourceError] | None = None
         self._closed = False
 
-    def link(self) -> Link:
-        """Raises Unavailable, AuthFailed, ConfigInvalid, ProtocolError, DeadlineExceeded.
+    def link(self, asked: float) -> Link:
+        """For who asked at that moment (monotonic clock).
 
-        Who waited while another failed gets the same error: a dozen calls that arrive together
+        Raises Unavailable, AuthFailed, ConfigInvalid, ProtocolError, DeadlineExceeded. Who waited while another failed gets the same error: a dozen calls that arrive together
         are one attempt to sign in, for more would lock the account.
         """
         link = self._link
         if link is not None and link.alive:
             return link
-        asked = time.monotonic()
         with self._lock:
             if self._link is not None and self._link.alive:
                 return self._link

@@ -61,6 +61,7 @@ _NAMES = {v: k for k, v in vars(NtStatus).items() if k.startswith("STATUS_")}
 
 _LARGEST = 9 * 1024 * 1024  # of one message: the largest read that is agreed, and its header
 _TICK = 0.25  # how soon a thread notices that nobody waits for it any more
+_SUSPECT = 3.0  # seconds without a sign of life, when one call was given up on already
 
 
 class Stopped(Exception):
@@ -130,6 +131,7 @@ class Held(Connection):  # type: ignore[misc]
     def __init__(self, host: str, address: str, port: int, connecting: float, patience: float):
         self._made: Transport | None = None
         self._to = (address, port, connecting, patience)
+        self._left = 0.0
         self.patience = patience
         # smbprotocol tells the host to the server, and connects to where we say.
         super().__init__(uuid.uuid4(), host, port, require_signing=True)
@@ -170,14 +172,16 @@ class Held(Connection):  # type: ignore[misc]
         self, request: Any, stop: threading.Event | None, timeout: float | None = None
     ) -> Any:
         """As receive; raises Stopped soon after `stop` was set."""
-        patience = timeout or self.patience
         since = time.monotonic()
         while True:
             if not request.response_event.wait(_TICK):
                 self._check_worker_running()
                 if stop is not None and stop.is_set():
+                    self._left = time.monotonic()
                     raise Stopped
                 last = self._made.last if self._made is not None else 0.0
+                # Somebody gave up on it, and nothing came since: it does not get as long again.
+                patience = _SUSPECT if self._left > last else timeout or self.patience
                 if time.monotonic() - max(since, last) > patience:
                     raise DeadlineExceeded(phase="first_byte")
                 continue

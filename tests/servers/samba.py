@@ -1,6 +1,6 @@
 """A Samba of strangers for the tests of one process: Debian's smbd, in a folder of its own.
 
-Use it with ``pytest_plugins = ["tests.servers.samba"]``. Works for root and for anybody else:
+Works for root and for anybody else:
 Samba's users are accounts of the machine, so the first is the one that runs the tests and the
 second is ``nobody`` (or ``daemon``); neither password is the machine's.
 """
@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ _SHARE = """\
 
 
 class SambaError(RuntimeError):
-    """The server did not come up; the message ends with its log."""
+    """There is no server, or it did not come up; the message ends with its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +178,21 @@ class Samba:
             )
 
 
+def installed() -> bool:
+    """Whether there is a Samba to start."""
+    return _found("smbd") is not None and _found("pdbedit") is not None
+
+
 def _program(name: str) -> str:
-    """Path of a program of Samba's; Debian keeps smbd where only root's PATH looks."""
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    found = _found(name)
     if found is None:
-        pytest.skip("smbd is not installed (Debian: samba)")
+        raise SambaError(f"{name} is not installed (Debian: samba)")
     return found
+
+
+def _found(name: str) -> str | None:
+    """Path of a program of Samba's; Debian keeps smbd where only root's PATH looks."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
 def _free_port() -> int:
@@ -192,15 +202,24 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
-def samba() -> Iterator[Samba]:
-    """One server a test process."""
-    _program("smbd")
+@contextmanager
+def serve() -> Iterator[Samba]:
+    """A server, until the block ends. Raises SambaError."""
     folder = Path(tempfile.mkdtemp(prefix="map-samba-"))
     folder.chmod(0o755)  # its second user must come through
-    server = Samba(folder)
     try:
-        yield server.start()
+        server = Samba(folder)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
     finally:
-        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def served() -> Iterator[Samba]:
+    """The body of a fixture: the same, or a skip."""
+    if not installed():
+        pytest.skip("smbd is not installed (Debian: samba)")
+    with serve() as server:
+        yield server
