@@ -7,6 +7,7 @@ Every call to a connector goes through here and nothing of this is in a connecto
 * bulkheads: reads and listings each have their own places, per source, so that a sick source
   of one firm holds up nobody else; who waits longer than `queue_wait` gets Busy;
 * breaker: see `gateway.connector.breaker`;
+* the border: what a connector gives from outside the klant's place is held back here;
 * retries: list, stat and the opening of a read, once, and only before the first byte;
 * cancellation: when the browser leaves, the reader is closed and the upstream call with it.
 """
@@ -14,7 +15,7 @@ Every call to a connector goes through here and nothing of this is in a connecto
 import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -69,6 +70,7 @@ class Limits:
     lists: int = 4
     queue_wait: float = 2.0
     retry_after: float = 0.2
+    close: float = 2.0
 
 
 class Bulkhead:
@@ -114,6 +116,11 @@ class Guarded:
         self._reads = Bulkhead(self.limits.reads, self.limits.queue_wait)
         self._lists = Bulkhead(self.limits.lists, self.limits.queue_wait)
         self._log = context.log
+        # Looked up once: prometheus-client takes a lock and a tuple for each look-up.
+        self._good = {c: CALLS.labels(name, c, "ok") for c in ("list", "stat", "read", "put")}
+        self._seconds = {c: SECONDS.labels(name, c) for c in self._good}
+        self.bytes = BYTES.labels(name)
+        self.streams = STREAMS.labels(name)
 
     @property
     def capabilities(self) -> Capability:
@@ -128,23 +135,26 @@ class Guarded:
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
         """The connector's own check, bounded, past the breaker: operations want to know now."""
         try:
-            async with asyncio.timeout(self.limits.list + self.limits.first_byte):
-                report = await self._connector.check(scope, place)
-        except TimeoutError:
-            late = DeadlineExceeded()
-            return Report((Finding(False, scope, str(late), code=late.code),))
+            report = await self._bounded(
+                "check",
+                lambda: self._connector.check(scope, place),
+                self.limits.list + self.limits.first_byte,
+            )
+        except SourceError as e:
+            return Report((Finding(False, scope, str(e), e.field, e.code),))
         if report.ok and scope is not Scope.PARAMETERS:
             self.breaker.reset()
         return report
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. Raises DeadlineExceeded(list), Busy, and what the source raises."""
+
+        async def make() -> Page:
+            found = await self._connector.list(place, page=page, limit=limit)
+            return self._inside(place, found)
+
         async with self._place(self._lists):
-            return await self._tried(
-                "list",
-                lambda: self._connector.list(place, page=page, limit=limit),
-                self.limits.list,
-            )
+            return await self._tried("list", make, self.limits.list)
 
     async def stat(self, place: Place, id: str) -> Entry:
         """See Connector.stat."""
@@ -191,25 +201,37 @@ class Guarded:
     async def put(
         self, place: Place, folder: str, name: str, body: AsyncIterable[bytes], **options: Any
     ) -> Entry:
-        """See Connector.put. Never tried twice: the body is a stream. Bounded by the caller's
-        own pace, so only the pauses of the source are timed by its connection. What the body
-        raises (the sender left, a virus was found) comes out as it is: it is not the source's."""
+        """See Connector.put. Never tried twice: the body is a stream. The sender's own pace is
+        not timed, each pause of the source is. What the body raises (the sender left, a virus was
+        found) comes out as it is: it is not the source's. Raises DeadlineExceeded(idle)."""
         theirs: list[Exception] = []
+        idle = self.limits.idle
 
-        async def watched() -> AsyncIterator[bytes]:
-            try:
-                async for piece in body:
-                    yield piece
-            except Exception as e:
-                theirs.append(e)
-                raise
+        async def watched(pause: asyncio.Timeout) -> AsyncIterator[bytes]:
+            pieces = aiter(body)
+            while True:
+                _reschedule(pause, None)
+                try:
+                    piece = await anext(pieces, None)
+                except Exception as e:
+                    theirs.append(e)
+                    raise
+                _reschedule(pause, idle)
+                if piece is None:
+                    return
+                yield piece
 
         async def put() -> Entry | None:
+            pause = asyncio.timeout(idle)
             try:
-                return await self._connector.put(place, folder, name, watched(), **options)
-            except Exception:
+                async with pause:
+                    sent = watched(pause)
+                    return await self._connector.put(place, folder, name, sent, **options)
+            except Exception as e:
                 if theirs:
                     return None
+                if isinstance(e, TimeoutError) and pause.expired():
+                    raise DeadlineExceeded(phase="idle") from None
                 raise
 
         async with self._place(self._reads):
@@ -221,7 +243,7 @@ class Guarded:
     async def aclose(self) -> None:
         """Close the connector, then what it borrowed."""
         try:
-            await self._connector.aclose()
+            await self.closing(self._connector.aclose())
         finally:
             await self._context.aclose()
 
@@ -248,25 +270,28 @@ class Guarded:
             if wait > self.limits.queue_wait:
                 raise
             await asyncio.sleep(wait)
-        return await self._once(call, make, deadline)
+            try:
+                return await self._once(call, make, deadline)
+            except Busy:
+                raise e from None  # the breaker opened in between; this is what opened it
 
     async def _once(
         self, call: str, make: Callable[[], Awaitable[T]], deadline: float | None
     ) -> T:
-        self.breaker.enter()
+        ticket = self.breaker.enter()
         start = time.monotonic()
         try:
             result = await self._bounded(call, make, deadline)
         except SourceError as e:
-            self.judge(call, e)
+            self.judge(call, e, ticket)
             raise
         except asyncio.CancelledError:
-            self.breaker.abandoned()
+            self.breaker.abandoned(ticket)
             CALLS.labels(self.name, call, "cancelled").inc()
             raise
-        self.breaker.succeeded()
-        CALLS.labels(self.name, call, "ok").inc()
-        SECONDS.labels(self.name, call).observe(time.monotonic() - start)
+        self.breaker.succeeded(ticket)
+        self._good[call].inc()
+        self._seconds[call].observe(time.monotonic() - start)
         return result
 
     async def _bounded(
@@ -286,18 +311,18 @@ class Guarded:
             self._log.error("source_surprise", call=call, exc_info=e)
             raise ProtocolError(f"unexpected {type(e).__name__}") from e
 
-    def judge(self, call: str, error: SourceError) -> None:
-        """Tell the breaker, the metrics and the log of a failure."""
+    def judge(self, call: str, error: SourceError, ticket: int) -> None:
+        """Tell the breaker, the metrics and the log of a failure. `ticket` is the breaker's."""
         CALLS.labels(self.name, call, error.code).inc()
         before = self.breaker.state
         if isinstance(error, AuthFailed):
-            self.breaker.failed(attention=True)
+            self.breaker.failed(ticket, attention=True)
         elif error.counts:
-            self.breaker.failed()
+            self.breaker.failed(ticket)
         elif error.retryable or isinstance(error, (Busy, IntegrityError)):
-            self.breaker.abandoned()  # neither well nor ill: "slow down", or damaged bytes
+            self.breaker.abandoned(ticket)  # neither well nor ill: "slow down", or damaged bytes
         else:
-            self.breaker.succeeded()  # it answered, and knew what it said
+            self.breaker.succeeded(ticket)  # it answered, and knew what it said
         if error.owner == "ops":
             self._log.warning(
                 "source_failed",
@@ -316,6 +341,29 @@ class Guarded:
             raise NotFound()
         return entry
 
+    def _inside(self, place: Place, page: Page) -> Page:
+        """The same for a listing: what lies outside is left out."""
+        outside = {f for f in {e.folder for e in page.entries} if not place.holds(f)}
+        if not outside:
+            return page
+        self._log.error("source_crossed_border", klant=place.klant)
+        return Page([e for e in page.entries if e.folder not in outside], page.next)
+
+    async def closing(self, close: Awaitable[None]) -> None:
+        """Wait for a connector's `aclose`, not for ever; that it fails harms nobody else."""
+        try:
+            async with asyncio.timeout(self.limits.close):
+                await close
+        except Exception as e:
+            self._log.warning("source_not_closed", error=type(e).__name__)
+
+
+def _reschedule(pause: asyncio.Timeout, after: float | None) -> None:
+    """Time the source from now on, or not at all; nothing once it is over."""
+    if not pause.expired():
+        with suppress(RuntimeError):  # a connector that goes on reading after its put ended
+            pause.reschedule(None if after is None else asyncio.get_running_loop().time() + after)
+
 
 class GuardedReader:
     """A reader with its idle deadline, its count of bytes and its place in the bulkhead."""
@@ -328,6 +376,7 @@ class GuardedReader:
         self._give: Callable[[], None] | None = None
         self._count = 0
         self._closed = False
+        self._ticket = guard.breaker.ticket
 
     @property
     def entry(self) -> Entry:
@@ -351,7 +400,8 @@ class GuardedReader:
     def hold(self, give: Callable[[], None]) -> None:
         """Keep a place until closed."""
         self._give = give
-        STREAMS.labels(self._guard.name).inc()
+        self._ticket = self._guard.breaker.ticket
+        self._guard.streams.inc()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces. Raises DeadlineExceeded(idle), IntegrityError, Unavailable."""
@@ -359,11 +409,13 @@ class GuardedReader:
             piece = self._first
             while piece:
                 self._count += len(piece)
+                if self.length is not None and self._count > self.length:
+                    break  # nothing that was not promised goes out
                 yield piece
                 piece = await self._next()
             self._complete()
         except SourceError as e:
-            self._guard.judge("stream", e)
+            self._guard.judge("stream", e, self._ticket)
             raise
         finally:
             await self.aclose()
@@ -386,17 +438,17 @@ class GuardedReader:
     async def discard(self) -> None:
         """Close a reader that was never given out."""
         self._closed = True
-        await self._reader.aclose()
+        await self._guard.closing(self._reader.aclose())
 
     async def aclose(self) -> None:
         """Close it and free the place. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
-        BYTES.labels(self._guard.name).inc(self._count)
-        STREAMS.labels(self._guard.name).dec()
+        self._guard.bytes.inc(self._count)
+        self._guard.streams.dec()
         try:
-            await self._reader.aclose()
+            await self._guard.closing(self._reader.aclose())
         finally:
             if self._give is not None:
                 self._give()

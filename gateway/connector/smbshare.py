@@ -205,10 +205,11 @@ class Share:
         self._closed = False
 
     def link(self, asked: float) -> Link:
-        """For who asked at that moment (monotonic clock).
+        """For who asked at that moment, on the monotonic clock.
 
-        Raises Unavailable, AuthFailed, ConfigInvalid, ProtocolError, DeadlineExceeded. Who waited while another failed gets the same error: a dozen calls that arrive together
+        Who waited while another failed gets the same error: a dozen calls that arrive together
         are one attempt to sign in, for more would lock the account.
+        Raises Unavailable, AuthFailed, ConfigInvalid, ProtocolError, DeadlineExceeded.
         """
         link = self._link
         if link is not None and link.alive:

@@ -61,7 +61,7 @@ _NAMES = {v: k for k, v in vars(NtStatus).items() if k.startswith("STATUS_")}
 
 _LARGEST = 9 * 1024 * 1024  # of one message: the largest read that is agreed, and its header
 _TICK = 0.25  # how soon a thread notices that nobody waits for it any more
-_SUSPECT = 3.0  # seconds without a sign of life, when one call was given up on already
+_SUSPECT = 5.0  # seconds without a sign of life, when one call was given up on already
 
 
 class Stopped(Exception):

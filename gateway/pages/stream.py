@@ -13,7 +13,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway import log
-from gateway.connector.contract import Entry
+from gateway.connector.contract import CHUNK, Entry
 from gateway.connector.guard import GuardedReader
 from gateway.domain import dossier, media
 from gateway.domain.media import Media, Showing
@@ -21,6 +21,8 @@ from gateway.errors import SourceError
 from gateway.flows.dossier import Opened, Wish
 from gateway.pages.context import here
 
+#: Bytes of a document that is given in one write.
+SMALL = CHUNK
 #: Seconds that a browser may leave a piece untaken.
 STALLED = 60.0
 
@@ -40,7 +42,7 @@ def wish(request: web.Request, *, save: bool = False) -> Wish:
     headers = request.headers
     return Wish(
         range=headers.get("Range", ""),
-        if_range=_tags(headers.get("If-Range", ""))[0] if headers.get("If-Range") else "",
+        if_range=next(iter(_tags(headers.get("If-Range", ""))), headers.get("If-Range", "")),
         if_none_match=_tags(headers.get("If-None-Match", "")),
         head=request.method == "HEAD",
         purpose="save" if save else "view",
@@ -48,7 +50,8 @@ def wish(request: web.Request, *, save: bool = False) -> Wish:
 
 
 def _tags(header: str) -> tuple[str, ...]:
-    return tuple(_unquoted(t) for t in _TAG.findall(header)) or ("",)
+    """The versions that a header names; none for a date or an empty header."""
+    return tuple(_unquoted(t) for t in _TAG.findall(header))
 
 
 def _unquoted(tag: str) -> str:
@@ -87,12 +90,14 @@ async def send(request: web.Request, opened: Opened, *, save: bool) -> web.Strea
     entry = opened.entry
     if opened.unchanged:
         return web.Response(status=304, headers=headers(entry, save=save))
-    response = web.StreamResponse(
-        status=206 if opened.span else 200, headers=headers(entry, save=save)
-    )
+    status, told = 206 if opened.span else 200, headers(entry, save=save)
     if opened.span is not None:
-        response.headers["Content-Range"] = opened.span.header
+        told["Content-Range"] = opened.span.header
     length = opened.span.length if opened.span else _length(opened)
+    if opened.reader is not None and length is not None and length <= SMALL:
+        # In one write, and what is cut can still be told with a page.
+        return web.Response(status=status, headers=told, body=await _whole(opened.reader))
+    response = web.StreamResponse(status=status, headers=told)
     response.content_length = length
     await response.prepare(request)
     if opened.reader is not None:
@@ -103,6 +108,10 @@ async def send(request: web.Request, opened: Opened, *, save: bool) -> web.Strea
 
 def _length(opened: Opened) -> int | None:
     return opened.reader.length if opened.reader is not None else opened.entry.size
+
+
+async def _whole(reader: GuardedReader) -> bytes:
+    return b"".join([piece async for piece in reader])
 
 
 async def pour(request: web.Request, response: web.StreamResponse, reader: GuardedReader) -> None:

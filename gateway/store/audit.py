@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -63,8 +64,11 @@ def event(
     return Event(firm, name, person, klant, subject, request, json.dumps(dict(data)))
 
 
+_FIELDS = attrgetter("firm", "event", "person", "klant", "subject", "request", "data")
+
+
 async def append(c: Connection, events: Sequence[Event]) -> list[None]:
     """Many events in one statement, durable when it returns. Works without a firm."""
-    columns = zip(*(astuple(e) for e in events), strict=True)
+    columns = zip(*map(_FIELDS, events), strict=True)
     await c.execute("select audit_append($1, $2, $3, $4, $5, $6, $7)", *map(list, columns))
     return [None] * len(events)

@@ -1,19 +1,26 @@
 """Kind `smb` on a real smbd, and on servers that lie."""
 
 import asyncio
+import contextlib
 import hashlib
 import ipaddress
 import os
 import random
+import resource
 import shutil
+import socket
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from smbprotocol.open import CreateDisposition
 
 from connectors.smb import Smb, SmbConfig
+from gateway.connector import smbput
 from gateway.connector.conformance import (
     MIB,
     NESTED,
@@ -27,10 +34,14 @@ from gateway.connector.conformance import (
 from gateway.connector.context import Context
 from gateway.connector.contract import Connector, Place, Scope
 from gateway.connector.egress import EgressPolicy
+from gateway.connector.faultproxy import FaultProxy
+from gateway.connector.smbfile import READ_DATA, WRITE_DATA, Found, Opened, creating
 from gateway.errors import (
+    AlreadyExists,
     AuthFailed,
     ConfigInvalid,
     NotFound,
+    PermissionDenied,
     ProtocolError,
     RateLimited,
     SourceError,
@@ -50,13 +61,14 @@ class SambaWorld(World):
         self.path = f"kantoor/{uuid.uuid4().hex[:12]}"
         self.place = Place("300001", "klanten/300001", FOLDERS)
         self.other = Place("300002", "klanten/300002", FOLDERS)
+        self.policy = LOOPBACK
         self._opened: list[tuple[Context, Smb]] = []
 
     async def open(self, **options: Any) -> Smb:
         who = self.samba.users[self.user]
         (self.base / "wachtwoord").write_text(who.password)
         (self.base / "verkeerd").write_text("verkeerd")
-        context = Context("kantoor/smb", egress=LOOPBACK, base=self.base)
+        context = Context("kantoor/smb", egress=self.policy, base=self.base)
         told = {"host": HOST, "port": self.samba.port, "share": self.share, "path": self.path}
         told |= {"username": who.name, "password": "file:wachtwoord", **options}
         connector = await Smb.open(SmbConfig.model_validate(told), context)
@@ -131,3 +143,404 @@ class TestSmbEncrypted(Conformance):
 
     def _writing(self) -> dict[str, Any]:
         return {"writable": True, "encrypt": True}
+
+
+# --- the session
+
+
+async def test_a_restart_of_the_server_is_survived(world: SambaWorld, samba: Samba) -> None:
+    connector = await world.open()
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    await world.seed(world.place, PERMANENT, "groot.bin", os.urandom(8 * MIB))
+    assert len(await everything(connector, world.place)) == 2
+    reader = await connector.read(world.place, f"{PERMANENT}/groot.bin")
+    pieces = aiter(reader)
+    await anext(pieces)
+    samba.restart()  # from this thread: it ends with the thread that started it
+    with pytest.raises(SourceError):
+        async for _ in pieces:
+            pass
+    await reader.aclose()
+    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
+
+
+async def test_two_sources_never_share_a_session(samba: Samba, tmp_path: Path) -> None:
+    (tmp_path / "twee").mkdir()
+    first, second = SambaWorld(samba, tmp_path), SambaWorld(samba, tmp_path / "twee", "elders", 1)
+    try:
+        await first.seed(first.place, PERMANENT, "een.txt", b"een")
+        await second.seed(second.place, PERMANENT, "twee.txt", b"twee")
+        one, two = await first.open(), await second.open()
+        # The second user at the first one's share, while that one is signed in there.
+        across = await second.open(share="dossiers", path=first.path)
+        for _ in range(3):
+            assert [e.name for e in await everything(one, first.place)] == ["een.txt"]
+            assert [e.name for e in await everything(two, second.place)] == ["twee.txt"]
+            with pytest.raises(ConfigInvalid) as told:
+                await across.list(first.place)
+            assert told.value.field == "share"
+    finally:
+        await first.aclose()
+        await second.aclose()
+
+
+async def test_twenty_calls_are_one_attempt_to_sign_in(world: SambaWorld) -> None:
+    async with proxied(world) as behind:
+        assert behind is not None
+        proxy, _ = behind
+        wrong = await world.open(**world.through(proxy_port(proxy)), **world.wrong_credentials())
+        calls = [wrong.list(world.place) for _ in range(20)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(e) for e in found} == {AuthFailed}
+        assert proxy.connections == 1
+
+
+def proxy_port(proxy: FaultProxy) -> int:
+    assert proxy._server is not None
+    return int(proxy._server.sockets[0].getsockname()[1])
+
+
+async def test_a_hung_server_frees_its_threads(world: SambaWorld, samba: Samba) -> None:
+    connector = await world.open()
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    assert len(await everything(connector, world.place)) == 1
+    samba.pause()
+    try:
+        calls = [asyncio.create_task(connector.list(world.place)) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    finally:
+        samba.resume()
+    async with asyncio.timeout(3):
+        assert len(await everything(connector, world.place)) == 1
+
+
+async def test_a_guest_is_refused(tmp_path: Path) -> None:
+    with contextlib.contextmanager(served)("map to guest = bad user\nguest ok = yes") as lenient:
+        world = SambaWorld(lenient, tmp_path)
+        try:
+            connector = await world.open(username="niemand-die-bestaat")
+            with pytest.raises(AuthFailed, match="guest"):
+                await connector.list(world.place)
+        finally:
+            await world.aclose()
+
+
+async def test_more_open_files_than_select_takes(world: SambaWorld) -> None:
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        connector = await world.open()
+        assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
+    finally:
+        for each in held:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("encrypt", [False, True])
+@pytest.mark.parametrize("how", ["flip", "unsign"])
+async def test_a_changed_answer_is_never_believed(
+    world: SambaWorld, how: str, encrypt: bool
+) -> None:
+    """A man in the middle who alters the bytes, and who takes the signature off as well."""
+    body = b"waarheid" * 20_000
+    await world.seed(world.place, PERMANENT, "stuk.txt", body)
+    async with Meddler(world.samba.port, how) as port:
+        connector = await world.open(port=port, encrypt=encrypt)
+        with pytest.raises((ProtocolError, Unavailable)):
+            await content(connector, world.place, f"{PERMANENT}/stuk.txt")
+
+
+class Meddler:
+    """A proxy that changes the answers to READ (in what is encrypted: every larger answer)."""
+
+    def __init__(self, port: int, how: str) -> None:
+        self._port, self._how = port, how
+
+    async def __aenter__(self) -> int:
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        self._tasks: set[asyncio.Task[None]] = set()
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, out = await asyncio.open_connection(HOST, self._port)
+        for pair in ((reader, out, False), (there, writer, True)):
+            self._tasks.add(asyncio.create_task(self._hand_on(*pair)))
+
+    async def _hand_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bool
+    ) -> None:
+        try:
+            while True:
+                size = await reader.readexactly(4)
+                message = bytearray(await reader.readexactly(int.from_bytes(size, "big")))
+                if answer:
+                    self._change(message)
+                writer.write(size + message)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    def _change(self, message: bytearray) -> None:
+        reading = message[:4] == b"\xfeSMB" and message[12] == 8
+        if (reading or message[:4] == b"\xfdSMB") and len(message) > 1000:
+            message[-10] ^= 0x20
+            if self._how == "unsign":
+                message[16] &= ~0x08
+                message[48:64] = bytes(16)
+
+
+# --- what is a document
+
+
+async def both_refuse(connector: Connector[Any], place: Place, id: str) -> None:
+    for ask in (connector.stat, connector.read):
+        with pytest.raises(NotFound):
+            await ask(place, id)
+
+
+async def test_five_thousand_hostile_names_lead_nowhere(world: SambaWorld) -> None:
+    for place, folder in ((world.other, PERMANENT), (world.place, "Intern")):
+        await world.seed(place, folder, "geheim.txt", b"GEHEIM")
+    await world.seed(world.place, PERMANENT, "mijn.txt", b"mijn")
+    (world.samba.path() / "geheim.txt").write_bytes(b"GEHEIM")
+    connector = await world.open()
+    refused = 0
+    for id in hostile_names(11, 5_000):
+        with pytest.raises(NotFound):
+            await connector.read(world.place, id)
+        refused += 1
+    assert refused == 5_000
+
+
+def hostile_names(seed: int, count: int) -> list[str]:
+    """Paths of every sort that a server might take for another path, from their pieces."""
+    chance = random.Random(seed)
+    pieces = [
+        "..", ".", "/", "\\", "//", "\0", "%2e", "%2f", "\u2215", "\u29f8", "\u202e", "\uff0e",
+        "~", "~1", "KLANTE~1", "GEHEIM~1.TXT", ":", "::$DATA", ":$I30:$INDEX_ALLOCATION", "*",
+        "?", "<", ">", '"', "|", "con", "nul", " ", "\n", "\x7f", "IPC$", "\\\\127.0.0.1\\elders",
+        "@GMT-2020.01.01-00.00.00", PERMANENT, PERMANENT + "/", "geheim.txt", "klanten", "300002",
+        "Intern", "mijn.txt ", "mijn.txt.", "~map-", "\udcff", ".. ", "...",
+    ]  # fmt: skip
+    return ["".join(chance.choices(pieces, k=chance.randint(1, 9))) for _ in range(count)]
+
+
+async def test_alternate_streams_are_no_documents(tmp_path: Path) -> None:
+    with contextlib.contextmanager(served)("vfs objects = streams_xattr") as streams:
+        world = SambaWorld(streams, tmp_path)
+        try:
+            await world.seed(world.place, PERMANENT, "a.txt", b"zichtbaar")
+            connector = await world.open()
+            path = f"{world.path}/{world.place.root}/{PERMANENT}/a.txt:geheim"
+            link = connector._share.link(time.monotonic())
+            made = link.call(
+                creating(path.replace("/", "\\"), WRITE_DATA, 0, CreateDisposition.FILE_CREATE)
+            )
+            opened = Opened(link, made[64:80], Found("", False, 0, 0, 0))
+            smbput.write(opened, 0, b"GEHEIM", threading.Event())
+            smbput.discard(opened)  # so the server does hold one
+            assert [e.name for e in await everything(connector, world.place)] == ["a.txt"]
+            for stream in ("a.txt:geheim", "a.txt:geheim:$DATA", "a.txt::$DATA", "a.txt:"):
+                await both_refuse(connector, world.place, f"{PERMANENT}/{stream}")
+        finally:
+            await world.aclose()
+
+
+async def test_links_at_the_server_are_no_documents(world: SambaWorld, tmp_path: Path) -> None:
+    await world.seed(world.place, PERMANENT, "echt.txt", b"echt")
+    await world.seed(world.other, PERMANENT, "geheim.txt", b"GEHEIM")
+    folder = world.at(world.place, PERMANENT)
+    (folder / "link.txt").symlink_to(world.at(world.other, PERMANENT, "geheim.txt"))
+    (folder / "map").symlink_to(world.at(world.other, PERMANENT))
+    (folder / "buiten").symlink_to(tmp_path)
+    connector = await world.open()
+    assert [e.name for e in await everything(connector, world.place)] == ["echt.txt"]
+    for id in ("link.txt", "map", "map/geheim.txt", "buiten/wachtwoord"):
+        await both_refuse(connector, world.place, f"{PERMANENT}/{id}")
+
+
+async def test_a_folder_that_holds_itself(tmp_path: Path) -> None:
+    """Samba that follows links shows no difference; the listing has to end all the same."""
+    with contextlib.contextmanager(served)("") as lenient:
+        lenient.configure("follow symlinks = no", "follow symlinks = yes")
+        lenient.restart()
+        world = SambaWorld(lenient, tmp_path)
+        try:
+            await world.seed(world.place, PERMANENT, "a.txt", b"a")
+            for name in ("een", "twee", "drie"):
+                (world.at(world.place, PERMANENT) / name).symlink_to(".")
+            connector = await world.open()
+            async with asyncio.timeout(5):
+                found = [e.id for e in await everything(connector, world.place)]
+            assert found[0] == f"{PERMANENT}/a.txt"
+            assert len(found) < 20
+        finally:
+            await world.aclose()
+
+
+async def test_a_referral_to_another_server_is_not_followed(tmp_path: Path) -> None:
+    with contextlib.contextmanager(served)("") as dfs:
+        dfs.configure("follow symlinks = no", "follow symlinks = yes\n  msdfs root = yes")
+        dfs.restart()
+        world = SambaWorld(dfs, tmp_path)
+        trap = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.2", 0)
+        port = trap.sockets[0].getsockname()[1]
+        try:
+            await world.seed(world.place, PERMANENT, "a.txt", b"a")
+            folder = world.at(world.place, PERMANENT)
+            (folder / "elders").symlink_to(rf"msdfs:127.0.0.2@{port}\elders")
+            connector = await world.open()
+            assert [e.name for e in await everything(connector, world.place)] == ["a.txt"]
+            with pytest.raises((NotFound, ConfigInvalid)):
+                await connector.read(world.place, f"{PERMANENT}/elders/a.txt")
+            assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
+        finally:
+            trap.close()
+            await world.aclose()
+
+
+async def test_names_that_only_unix_can_hold(world: SambaWorld) -> None:
+    """Samba shows them under short names; what is shown can be read, and leads nowhere else."""
+    for name in ("a:b.txt", "vraag?.txt", "eind.", "blank "):
+        await world.seed(world.place, PERMANENT, name, name.encode())
+    connector = await world.open()
+    found = await everything(connector, world.place)
+    bodies = {await content(connector, world.place, e.id) for e in found}
+    assert bodies == {b"a:b.txt", b"vraag?.txt", b"eind.", b"blank "}
+
+
+async def test_a_document_that_another_program_holds(world: SambaWorld) -> None:
+    await world.seed(world.place, PERMANENT, "open.docx", b"x")
+    connector = await world.open()
+    message = creating(
+        f"{world.path}/{world.place.root}/{PERMANENT}/open.docx".replace("/", "\\"), READ_DATA, 0
+    )
+    message["share_access"] = 0
+    connector._share.link(time.monotonic()).call(message)
+    with pytest.raises(RateLimited) as told:
+        await connector.read(world.place, f"{PERMANENT}/open.docx")
+    assert told.value.native == "STATUS_SHARING_VIOLATION"
+
+
+async def test_paging_through_a_large_folder(world: SambaWorld) -> None:
+    for i in range(2_500):
+        world.at(world.place, PERMANENT, f"{i}.txt").touch()
+    connector = await world.open()
+    found = [e.id for e in await everything(connector, world.place)]
+    assert found == sorted(found)
+    assert len(set(found)) == len(found) == 2_500
+
+
+async def test_a_folder_that_may_not_be_opened(world: SambaWorld, samba: Samba) -> None:
+    """Below a published folder it is left out; the published folder itself is an error."""
+    if os.geteuid() != 0:
+        pytest.skip("not here: root, to make a folder that Samba's second user may not open")
+    closed = SambaWorld(samba, world.base, "elders", 1)
+    try:
+        await closed.seed(closed.place, PERMANENT, "a.txt", b"a")
+        await closed.seed(closed.place, f"{PERMANENT}/dicht", "b.txt", b"b")
+        closed.at(closed.place, f"{PERMANENT}/dicht").chmod(0o700)
+        connector = await closed.open()
+        assert [e.name for e in await everything(connector, closed.place)] == ["a.txt"]
+        with pytest.raises(PermissionDenied):
+            await connector.read(closed.place, f"{PERMANENT}/dicht/b.txt")
+        closed.at(closed.place, PERMANENT).chmod(0o700)
+        with pytest.raises(PermissionDenied):
+            await connector.list(closed.place)
+    finally:
+        await closed.aclose()
+
+
+# --- writing, and options
+
+
+async def test_nobody_sees_a_document_before_it_is_whole(world: SambaWorld) -> None:
+    async with proxied(world) as behind:
+        assert behind is not None
+        proxy, _ = behind
+        connector = await world.open(**world.through(proxy_port(proxy)), writable=True)
+        other = await world.open()
+        folder = world.at(world.place, PERMANENT)
+        seen = list[list[str]]()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield bytes(3 * MIB)
+            seen.append([p.name for p in folder.iterdir()])
+            assert await everything(other, world.place) == []
+            await proxy.stop()
+            yield bytes(3 * MIB)
+
+        with pytest.raises(SourceError):
+            await connector.put(world.place, PERMANENT, "a.bin", body())
+        assert len(seen[0]) == 1
+        for _ in range(100):
+            if not list(folder.iterdir()):
+                break
+            await asyncio.sleep(0.05)
+        assert list(folder.iterdir()) == []
+
+
+async def test_a_race_of_writers_has_one_winner(world: SambaWorld) -> None:
+    connector = await world.open(writable=True)
+
+    async def body(n: int) -> AsyncIterator[bytes]:
+        yield f"schrijver {n}".encode() * 1000
+
+    calls = [connector.put(world.place, NESTED, "a.bin", body(n)) for n in range(8)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(r, AlreadyExists) for r in results) == 7
+    assert len(await everything(connector, world.place)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [({"share": "bestaat-niet"}, "share"), ({"path": "bestaat/niet"}, "path")],
+)
+async def test_a_check_names_the_option(
+    world: SambaWorld, options: dict[str, Any], field: str
+) -> None:
+    connector = await world.open(**options)
+    report = await connector.check(Scope.CONNECTIVITY)
+    assert [(f.ok, f.field) for f in report.findings] == [(True, ""), (False, field)]
+
+
+@pytest.mark.parametrize(
+    "options", [{"host": "10.0.0.1"}, {"host": "elders.example"}, {"path": "a/../b"}]
+)
+async def test_options_that_cannot_work(world: SambaWorld, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigInvalid):
+        await world.open(**options)
+
+
+async def test_the_address_is_the_one_that_was_checked(
+    world: SambaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that egress allows and that leads to the machine itself leads nowhere."""
+    asked: list[str] = []
+
+    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, world.samba.port))]
+
+    monkeypatch.setattr(world, "policy", EgressPolicy(("nas.example:*",)))
+    connector = await world.open(host="nas.example")
+    monkeypatch.setattr("gateway.connector.egress.socket.getaddrinfo", resolve)
+    with pytest.raises(Unavailable, match="egress"):
+        await connector.list(world.place)
+    monkeypatch.setattr(world, "policy", EgressPolicy(("nas.example:*",), LOOPBACK.networks))
+    again = await world.open(host="nas.example")
+    assert await everything(again, world.place) == []
+    assert asked == ["nas.example", "nas.example", HOST]  # the last is told by its number

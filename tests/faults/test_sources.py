@@ -73,11 +73,21 @@ async def test_a_cut_after_the_first_byte_breaks_the_connection(
 ):
     await register()
     await sign_in()
-    office.stub("ziek").cut_after = 2 * len(PIECE)
+    office.stub("ziek").documents["Map/ziek eikenhof 0.pdf"] = PIECE * 40
+    office.stub("ziek").cut_after = 8 * len(PIECE)
     answer = await browser.client.get(_address("ziek", "ziek eikenhof 0.pdf"))
     assert answer.status == 200
     with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, OSError)):
         await answer.read()
+    assert office.stub("ziek").open_readers == 0
+
+
+async def test_a_small_document_that_is_cut_is_a_page(office: Office, browser, register, sign_in):
+    await register()
+    await sign_in()
+    office.stub("ziek").cut_after = len(PIECE)
+    await browser.get(_address("ziek", "ziek eikenhof 0.pdf"), status=503)
+    assert "<h1" in browser.page
     assert office.stub("ziek").open_readers == 0
 
 

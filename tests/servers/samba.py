@@ -78,8 +78,9 @@ class User:
 class Samba:
     """One server and its folder. `start`, `stop` and `restart` keep the port and the files."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, extra: str = "") -> None:
+        """extra: lines for the part [global] of its configuration."""
+        self.folder, self._extra = folder, extra
         self.port = _free_port()
         own = pwd.getpwuid(os.geteuid()).pw_name
         stranger = next(name for name in _STRANGERS if name != own)
@@ -140,6 +141,10 @@ class Samba:
         self.stop()
         return self.start()
 
+    def configure(self, old: str, new: str) -> None:
+        """Change its configuration; counts from the next start on."""
+        self._config.write_text(self._config.read_text().replace(old, new))
+
     def _signal(self, sign: int) -> None:
         assert self._process is not None
         os.killpg(self._process.pid, sign)
@@ -164,6 +169,7 @@ class Samba:
             path = self.folder / option.replace(" ", "-").replace(":", "-")
             path.mkdir(mode=0o755)
             text += f"  {option} = {path}\n"
+        text += "".join(f"  {line}\n" for line in self._extra.splitlines())
         for name, number in SHARES.items():
             self.path(name).mkdir(parents=True)
             self.path(name).chmod(0o777)
@@ -203,12 +209,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serve() -> Iterator[Samba]:
+def serve(extra: str = "") -> Iterator[Samba]:
     """A server, until the block ends. Raises SambaError."""
     folder = Path(tempfile.mkdtemp(prefix="map-samba-"))
     folder.chmod(0o755)  # its second user must come through
     try:
-        server = Samba(folder)
+        server = Samba(folder, extra)
         try:
             yield server.start()
         finally:
@@ -217,9 +223,9 @@ def serve() -> Iterator[Samba]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def served() -> Iterator[Samba]:
+def served(extra: str = "") -> Iterator[Samba]:
     """The body of a fixture: the same, or a skip."""
     if not installed():
         pytest.skip("smbd is not installed (Debian: samba)")
-    with serve() as server:
+    with serve(extra) as server:
         yield server
