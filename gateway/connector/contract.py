@@ -159,6 +159,22 @@ class Report:
         return all(f.ok for f in self.findings)
 
 
+@runtime_checkable
+class HasFile(Protocol):
+    """What a Reader may be besides: one whose bytes stand in a file of this machine.
+
+    A host may then send bytes `offset` to `offset + length` by sendfile(2) instead of iterating.
+    """
+
+    def fileno(self) -> int:
+        """The open file, until `aclose`."""
+        ...
+
+    async def verify(self) -> None:
+        """To be asked after sending. Raises IntegrityError when the file changed meanwhile."""
+        ...
+
+
 class ConnectorConfig(BaseModel):
     """The options of a kind. Subclass it; an unknown option is an error.
 
@@ -166,7 +182,8 @@ class ConnectorConfig(BaseModel):
     operations page). A secret's type is `gateway.connector.secret.Secret`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A value that is refused is not repeated: it may be a password in the wrong place.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 C = TypeVar("C", bound=ConnectorConfig)

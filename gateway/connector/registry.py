@@ -9,14 +9,14 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
-from gateway.connector.contract import API_VERSION, Connector
+from gateway.connector.contract import API_VERSION, Connector, ConnectorConfig
 from gateway.errors import ConfigInvalid
 
 GROUP = "gateway.connectors"
@@ -42,9 +42,14 @@ def _class_in(module: ModuleType, kind: str) -> AnyConnector:
 
 
 def _checked(found: AnyConnector, kind: str) -> AnyConnector:
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise ConfigInvalid(f"{kind} does not implement {', '.join(missing)}", field="kind")
+    if not issubclass(getattr(found, "Config", object), ConnectorConfig):
+        raise ConfigInvalid(f"{kind} has no Config", field="kind")
     if found.api_version != API_VERSION:
         raise ConfigInvalid(
-            f"{kind} is made for version {found.api_version} of the contract, not {API_VERSION}"
+            f"{kind} is made for version {found.api_version} of the contract, not {API_VERSION}",
+            field="kind",
         )
     return found
 
@@ -54,26 +59,49 @@ def _shipped() -> list[str]:
     return [m.name for m in pkgutil.iter_modules(package.__path__) if _KIND.match(m.name)]
 
 
-def _third_party() -> Mapping[str, EntryPoint]:
-    shipped = set(_shipped())
-    return {e.name: e for e in entry_points(group=GROUP) if e.name not in shipped}
+def _third_party() -> Mapping[str, Sequence[EntryPoint]]:
+    """By kind; more than one that differ is a fault of the installation, told by `find`."""
+    shipped, found = set(_shipped()), dict[str, list[EntryPoint]]()
+    for entry in entry_points(group=GROUP):
+        if _KIND.match(entry.name) and entry.name not in shipped:
+            some = found.setdefault(entry.name, [])
+            if entry.value not in (e.value for e in some):
+                some.append(entry)
+    return found
+
+
+def _shipped_class(kind: str) -> AnyConnector:
+    try:
+        module = importlib.import_module(f"{PACKAGE}.{kind}")
+    except Exception as e:  # a library that it needs may be missing
+        raise ConfigInvalid(f"kind {kind} is not loaded: {e!r}", field="kind") from e
+    return _class_in(module, kind)
+
+
+def _loaded(kind: str, entries: Sequence[EntryPoint]) -> AnyConnector:
+    if len(entries) > 1:
+        both = " and ".join(e.value for e in entries)
+        raise ConfigInvalid(f"{both} both claim kind {kind}", field="kind")
+    try:
+        found = entries[0].load()
+    except Exception as e:  # a stranger's module may raise anything while it is imported
+        raise ConfigInvalid(f"plug-in {kind} is not loaded: {e!r}", field="kind") from e
+    if not (inspect.isclass(found) and issubclass(found, Connector)):
+        raise ConfigInvalid(f"plug-in {kind} is not a Connector", field="kind")
+    if getattr(found, "kind", None) != kind:
+        raise ConfigInvalid(f"plug-in {kind} holds another kind", field="kind")
+    return found
 
 
 @cache
 def find(kind: str) -> AnyConnector:
     """The class of a kind. Raises ConfigInvalid, naming the kinds that exist."""
     if kind in _shipped():
-        return _checked(_class_in(importlib.import_module(f"{PACKAGE}.{kind}"), kind), kind)
-    entry = _third_party().get(kind)
-    if entry is None:
+        return _checked(_shipped_class(kind), kind)
+    entries = _third_party().get(kind)
+    if not entries:
         raise ConfigInvalid(f"no kind {kind!r}; there are: {', '.join(kinds())}", field="kind")
-    try:
-        found = entry.load()
-    except Exception as e:  # a stranger's module may raise anything while it is imported
-        raise ConfigInvalid(f"plug-in {kind} is not loaded: {e!r}", field="kind") from e
-    if not (inspect.isclass(found) and issubclass(found, Connector)):
-        raise ConfigInvalid(f"plug-in {kind} is not a Connector", field="kind")
-    return _checked(found, kind)
+    return _checked(_loaded(kind, entries), kind)
 
 
 def kinds() -> list[str]:

@@ -60,6 +60,7 @@ _BY_STATUS = {status: kind for kind, some in ERRORS.items() for status in some}
 _NAMES = {v: k for k, v in vars(NtStatus).items() if k.startswith("STATUS_")}
 
 _LARGEST = 9 * 1024 * 1024  # of one message: the largest read that is agreed, and its header
+_SMALL = 64 * 1024
 _TICK = 0.25  # how soon a thread notices that nobody waits for it any more
 _SUSPECT = 5.0  # seconds without a sign of life, when one call was given up on already
 
@@ -82,6 +83,8 @@ class Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
     def __init__(self, address: str, port: int, connecting: float, patience: float) -> None:
         super().__init__(address, port, connecting)
         self._patience = patience
+        self._buffer = bytearray()
+        self.message = memoryview(b"")
 
     def connect(self) -> None:
         super().connect()
@@ -90,39 +93,49 @@ class Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def recv(self, timeout: float) -> bytes | bytearray:
-        head = self._whole(4, timeout)
+    def recv(self, timeout: float) -> bytes | memoryview:
+        """The next message, b"" when the connection ends. A large one stays in the one buffer
+        until the next is asked for: the library copies what it keeps of it."""
+        head = self._whole(memoryview(bytearray(4)), timeout)
         if not head:
             return b""
         size: int = struct.unpack(">L", head)[0]
         if size > _LARGEST:
             raise SMBException(f"a message of {size} bytes was announced")
-        return self._whole(size, self._patience)
+        if size > len(self._buffer):
+            self._buffer = bytearray(size)
+        whole = self._whole(memoryview(self._buffer)[:size], self._patience)
+        # What is signed as a whole, for `Held`; a small one may be kept, so it is a copy.
+        self.message = whole
+        return whole if size > _SMALL else bytes(whole)
 
-    def _whole(self, length: int, timeout: float) -> bytes:
-        """As many bytes; b"" when the connection ends."""
-        buffer = bytearray(length)
-        rest = memoryview(buffer)
+    def _whole(self, buffer: memoryview, timeout: float) -> memoryview:
+        """Filled; empty when the connection ends."""
+        rest = buffer
         while rest:
             with self._close_lock:
                 if not self.connected:
-                    return b""
-                poll = select.poll()
-                poll.register(self._sock, select.POLLIN)
-                if not poll.poll(timeout * 1000):
-                    if len(rest) == length == 4:
-                        raise TimeoutError  # idle: the library sends an echo
-                    raise SMBException("a message stopped halfway")
+                    return buffer[:0]
+                self._await(timeout, begun=len(rest) < len(buffer) or len(buffer) != 4)
                 try:
                     count = self._sock.recv_into(rest)
                 except OSError:
                     count = 0
             if not count:
                 self.close()
-                return b""
+                return buffer[:0]
             self.last = time.monotonic()
             rest = rest[count:]
-        return bytes(buffer)
+        return buffer
+
+    def _await(self, timeout: float, *, begun: bool) -> None:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        if poll.poll(timeout * 1000):
+            return
+        if begun:
+            raise SMBException("a message stopped halfway")
+        raise TimeoutError  # idle: the library sends an echo
 
 
 class Held(Connection):  # type: ignore[misc]

@@ -189,6 +189,13 @@ def installed() -> bool:
     return _found("smbd") is not None and _found("pdbedit") is not None
 
 
+def has_module(name: str) -> bool:
+    """Whether a VFS module is there (Debian: samba-vfs-modules)."""
+    told = subprocess.run([_program("smbd"), "-b"], capture_output=True, text=True, check=True)
+    folder = next(x for x in told.stdout.splitlines() if "MODULESDIR:" in x).split(":")[1]
+    return Path(folder.strip(), "vfs", f"{name}.so").exists()
+
+
 def _program(name: str) -> str:
     found = _found(name)
     if found is None:

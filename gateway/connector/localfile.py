@@ -1,0 +1,383 @@
+"""Folders and files of this machine, walked from an open folder; blocking.
+
+Paths are opened one part at a time, never following a link (openat(2), O_NOFOLLOW), so neither
+an id nor a link that somebody left in a folder leads outside. Only ordinary files are documents.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import secrets
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from gateway.connector.contract import Entry
+from gateway.errors import (
+    AlreadyExists,
+    IntegrityError,
+    NotFound,
+    PermissionDenied,
+    SourceError,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
+
+#: What an operating system's error means to us. Anything else is Unavailable.
+ERRORS: dict[type[SourceError], tuple[int, ...]] = {
+    NotFound: (
+        errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG,
+        errno.ELOOP,  # a link: not followed
+        errno.ENXIO, errno.ENODEV, errno.EISDIR,  # a socket, a device, a folder
+    ),
+    PermissionDenied: (errno.EACCES, errno.EPERM, errno.EROFS),
+    AlreadyExists: (errno.EEXIST,),
+    TooLarge: (errno.EFBIG, errno.ENOSPC, errno.EDQUOT),
+}  # fmt: skip
+_BY_NUMBER = {number: kind for kind, some in ERRORS.items() for number in some}
+
+#: Documents that are being written have such names, and are not there yet for anyone.
+PARTIAL = ".map-part-"
+
+_LONGEST_ID = 1024  # bytes in UTF-8, the contract's limit
+_DEEPEST = 64  # folders below each other
+_PARENT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+_NOREPLACE = 1
+
+
+def error_of(error: OSError) -> SourceError:
+    """Our error for the operating system's."""
+    native = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return _BY_NUMBER.get(error.errno or 0, Unavailable)(native=native)
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """The parts of a relative path. Raises NotFound for anything that is not plainly one."""
+    parts = tuple(path.split("/"))
+    try:
+        too_long = len(path.encode()) > _LONGEST_ID
+    except UnicodeEncodeError:
+        raise NotFound from None
+    if too_long or len(parts) > _DEEPEST or not all(map(_is_plain, parts)):
+        raise NotFound
+    return parts
+
+
+def _is_plain(name: str) -> bool:
+    return (
+        name not in ("", ".", "..")
+        and "\\" not in name
+        and "\0" not in name
+        and not name.startswith(PARTIAL)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where a source begins. mounted: only when something is mounted there."""
+
+    path: str
+    mounted: bool = False
+
+    def enter(self, parts: Sequence[str], last: int = _PARENT) -> int:
+        """A descriptor of a folder below. Raises OSError; Unavailable when the root is away."""
+        opened = self._open()
+        for number, part in enumerate(parts, 1):
+            opened = _step(opened, part, last if number == len(parts) else _PARENT)
+        return opened
+
+    def make(self, parts: Sequence[str]) -> int:
+        """The same; what is missing of it is made."""
+        opened = self._open()
+        for part in parts:
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o750, dir_fd=opened)
+            except BaseException:
+                os.close(opened)
+                raise
+            opened = _step(opened, part, _PARENT)
+        return opened
+
+    def _open(self) -> int:
+        try:
+            if self.mounted and not os.path.ismount(self.path):
+                raise Unavailable("nothing is mounted there")
+            return os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as e:
+            raise Unavailable("the folder is not there", native=error_of(e).native) from None
+
+
+def _step(opened: int, part: str, flags: int) -> int:
+    """Into a folder; the one before is closed."""
+    try:
+        return os.open(part, flags, dir_fd=opened)
+    finally:
+        os.close(opened)
+
+
+def entry_of(id: str, parts: tuple[str, ...], found: os.stat_result) -> Entry:
+    """The document of an id, which is its parts joined."""
+    return Entry(
+        id=id,
+        name=parts[-1],
+        folder=parts[:-1],
+        size=found.st_size,
+        modified=_moment(found.st_mtime),
+        version=_version(found),
+    )
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+
+
+def _moment(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError):  # nobody's document is from the year 30,000
+        return None
+
+
+@dataclass(slots=True)
+class Walk:
+    """Documents in the order of their ids in UTF-8, the ones after `after`.
+
+    left_out: how many names could not be shown or read back, or not be looked into.
+    """
+
+    after: bytes
+    limit: int
+    found: list[Entry] = field(default_factory=list)
+    left_out: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there is one document more than asked for."""
+        return len(self.found) > self.limit
+
+    def folder(self, opened: int, parts: tuple[str, ...]) -> None:
+        """Take what is in and below an open folder, and close it. Raises OSError."""
+        try:
+            prefix = "".join(f"{p}/" for p in parts)
+            for key, entry, is_folder in sorted(self._names(opened, prefix.encode())):
+                if self.full:
+                    return
+                if is_folder:
+                    self._into(opened, (*parts, entry))
+                else:
+                    self._take(opened, prefix + entry, (*parts, entry), key)
+        finally:
+            os.close(opened)
+
+    def _names(self, opened: int, prefix: bytes) -> Iterator[tuple[bytes, str, bool]]:
+        """What may hold documents after `after`, as (id, name, is it a folder)."""
+        with os.scandir(opened) as found:
+            for one in found:
+                is_folder = one.is_dir(follow_symlinks=False)
+                if not (is_folder or one.is_file(follow_symlinks=False)):
+                    continue
+                key = self._key(prefix, one.name, is_folder)
+                if key > self.after or (is_folder and self.after.startswith(key)):
+                    yield key, one.name, is_folder
+
+    def _key(self, prefix: bytes, name: str, is_folder: bool) -> bytes:
+        """The id, with a "/" after a folder; empty for a name that nobody can use."""
+        try:
+            key = prefix + name.encode() + b"/" * is_folder
+        except UnicodeEncodeError:
+            key = b""
+        if "\\" in name or len(key) > _LONGEST_ID or not key:
+            self.left_out += 1
+            return b""
+        return b"" if name.startswith(PARTIAL) else key
+
+    def _into(self, above: int, parts: tuple[str, ...]) -> None:
+        if len(parts) >= _DEEPEST:
+            self.left_out += 1
+            return
+        try:
+            self.folder(os.open(parts[-1], _FOLDER, dir_fd=above), parts)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # it went, or is another thing by now
+        except PermissionError:
+            self.left_out += 1
+
+    def _take(self, opened: int, id: str, parts: tuple[str, ...], key: bytes) -> None:
+        try:
+            found = os.stat(parts[-1], dir_fd=opened, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISREG(found.st_mode):
+            self.found.append(entry_of(id, parts, found))
+
+
+def walk(root: Root, above: tuple[str, ...], folders: Sequence[tuple[str, ...]], way: Walk) -> Walk:
+    """Take what is in the folders below `above`, which come in order. Raises OSError."""
+    for parts in folders:
+        key = "".join(f"{p}/" for p in parts).encode()
+        if way.full or (key < way.after and not way.after.startswith(key)):
+            continue
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            way.folder(root.enter((*above, *parts), _FOLDER), parts)
+    return way
+
+
+class File:
+    """An open file that threads use; closed when the last of them lets go.
+
+    So a reader may be left while a thread hangs in it, and its number is never another's.
+    """
+
+    def __init__(self, file: int, end: Callable[[], None] = lambda: None) -> None:
+        """`end` is called after closing."""
+        self.number = file
+        self._end = end
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[int]:
+        """The descriptor. Raises OSError when it is closed."""
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.EBADF, "closed")
+            self._users += 1
+        try:
+            yield self.number
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        """Close it, now or when the last user is done. Safe to call twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._users += 1
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._closed and not self._users
+        if last:
+            os.close(self.number)
+            self._end()
+
+
+def open_document(root: Root, above: tuple[str, ...], id: str) -> tuple[int, Entry]:
+    """An ordinary file and what it is. Raises OSError, NotFound."""
+    parts = parts_of(id)
+    folder = root.enter((*above, *parts[:-1]))
+    file = _step(folder, parts[-1], _FILE)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise NotFound
+        return file, entry_of(id, parts, found)
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def read_block(file: int, count: int, at: int) -> bytes:
+    """As many bytes. Raises IntegrityError when the file has become shorter."""
+    pieces: list[bytes] = []
+    while count:
+        piece = os.pread(file, count, at)
+        if not piece:
+            raise IntegrityError("the file became shorter while it was being read")
+        pieces.append(piece)
+        count, at = count - len(piece), at + len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def verify(file: int, version: str | None) -> None:
+    """Raises IntegrityError when the file is not the version any more that was opened."""
+    if _version(os.fstat(file)) != version:
+        raise IntegrityError("the file changed while it was being read")
+
+
+class Draft:
+    """A new document under a name that nobody sees, until `finish` gives it its own."""
+
+    def __init__(self, folder: int) -> None:
+        """Takes over the descriptor of the folder. Raises OSError."""
+        self._folder = folder
+        self._name = PARTIAL + secrets.token_hex(8)
+        try:
+            self._file = File(os.open(self._name, _NEW, 0o640, dir_fd=folder), self._gone)
+        except BaseException:
+            os.close(folder)
+            raise
+
+    def write(self, data: bytes) -> None:
+        """Add bytes."""
+        rest = memoryview(data)
+        with self._file.use() as file:
+            while rest:
+                rest = rest[os.write(file, rest) :]
+
+    def finish(self, id: str, if_absent: bool) -> Entry:
+        """Give it its name, when every byte is on the disk. Raises OSError, AlreadyExists."""
+        parts = parts_of(id)
+        with self._file.use() as file:
+            os.fsync(file)
+            if if_absent:
+                self._link(parts[-1])
+            else:
+                os.replace(
+                    self._name, parts[-1], src_dir_fd=self._folder, dst_dir_fd=self._folder
+                )
+            _sync_folder(self._folder)
+            return entry_of(id, parts, os.fstat(file))
+
+    def discard(self) -> None:
+        """Close it; what has no name yet goes."""
+        self._file.close()
+
+    def _link(self, name: str) -> None:
+        """A second name, which fails when somebody was first; where no file has two, a rename."""
+        at = self._folder
+        try:
+            os.link(self._name, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
+        except OSError as e:
+            if e.errno not in _NO_LINKS:
+                raise
+            _rename(at, self._name, name)
+
+    def _gone(self) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                os.unlink(self._name, dir_fd=self._folder)
+        finally:
+            os.close(self._folder)
+
+
+def _rename(folder: int, old: str, new: str) -> None:
+    """renameat2(2), which the standard library lacks. Raises OSError, Unsupported."""
+    call = ctypes.CDLL(None, use_errno=True).renameat2
+    if call(folder, os.fsencode(old), folder, os.fsencode(new), _NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number == errno.EINVAL:
+        raise Unsupported("this file system cannot keep from overwriting", native="EINVAL")
+    raise OSError(number, os.strerror(number))
+
+
+def _sync_folder(folder: int) -> None:
+    opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
