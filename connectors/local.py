@@ -1,26 +1,24 @@
 """A folder of this machine, or a share that is mounted on it.
 
-A document's id is its path below the klant's place. Paths are walked one part at a time from an
-open folder, never following a link (openat(2), O_NOFOLLOW), so neither an id nor a link that
-somebody left in the folder leads outside. Only ordinary files are documents.
+A document's id is its path below the klant's place. Neither an id nor a link leads outside: see
+`gateway.connector.localfile`. Names that are no Unicode (bytes of another encoding), hold a
+backslash or make an id too long are not documents: no address could lead back to them. How many
+were left out stands in the log (`names_left_out`).
+
+Everything happens in a few threads of the source's own: a hung mount holds those and no others.
+A small document is opened, read and closed in one visit to a thread.
 """
 
-import asyncio
-import contextlib
 import hashlib
-import os
-import secrets
-import stat
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
-from gateway.connector.context import Context, Threads
+from gateway.connector import localfile
+from gateway.connector.context import Context
 from gateway.connector.contract import (
-    CHUNK,
     Capability,
     Connector,
     ConnectorConfig,
@@ -28,260 +26,95 @@ from gateway.connector.contract import (
     Finding,
     Page,
     Place,
+    Reader,
     Report,
     Scope,
 )
+from gateway.connector.localfile import Draft, File, Root, Walk
+from gateway.connector.localread import Part, Wish, document
 from gateway.errors import (
-    AlreadyExists,
     ConditionFailed,
     ConfigInvalid,
     IntegrityError,
     NotFound,
-    PermissionDenied,
-    RangeNotSatisfiable,
     SourceError,
-    TooLarge,
-    Unavailable,
     Unsupported,
 )
 
 T = TypeVar("T")
 
-#: Bytes read in one visit to a thread.
-BLOCK = 1024 * 1024
-#: Documents being written have such names, and are not there yet for anyone.
-_PARTIAL = ".map-part-"
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_MISSING = (FileNotFoundError, NotADirectoryError)
+BLOCK = 1024 * 1024  # bytes written in one visit to a thread
 
 
 class LocalConfig(ConnectorConfig):
     """Options of a `local` source."""
 
     path: str = Field(
-        description="the folder; a relative path starts from the folder of the configuration"
+        min_length=1,
+        pattern=r"^[^\x00]+$",
+        description="The folder; a relative path starts from the folder of the configuration",
     )
-    writable: bool = Field(default=False, description="whether documents may be put into it")
+    writable: bool = Field(default=False, description="Documents may be written")
+    mounted: bool = Field(
+        default=False, description="A share is mounted there; without it the source is away"
+    )
     threads: int = Field(
-        default=8, ge=1, le=64, description="files handled at once; a hung mount holds these only"
+        default=8, ge=1, le=64, description="Files handled at once; a hung mount holds these only"
     )
-
-
-def _error(error: OSError) -> SourceError:
-    """What an operating system's error means."""
-    native = os.strerror(error.errno) if error.errno else type(error).__name__
-    if isinstance(error, _MISSING) or error.errno in (36, 40):  # ENAMETOOLONG, ELOOP (a link)
-        return NotFound(native=native)
-    if isinstance(error, PermissionError):
-        return PermissionDenied(native=native)
-    if isinstance(error, FileExistsError):
-        return AlreadyExists(native=native)
-    if error.errno in (27, 28):  # EFBIG, ENOSPC
-        return TooLarge(native=native)
-    return Unavailable(native=native)
-
-
-def _parts(path: str) -> tuple[str, ...]:
-    """The parts of a relative path. Raises NotFound for anything that is not plainly one."""
-    parts = tuple(path.split("/"))
-    if any(p in ("", ".", "..") or "\0" in p or "\\" in p for p in parts):
-        raise NotFound
-    if len(path.encode("utf-8", "surrogatepass")) > 1024 or parts[-1].startswith(_PARTIAL):
-        raise NotFound
-    return parts
-
-
-def _version(found: os.stat_result) -> str:
-    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
-
-
-def _entry(parts: tuple[str, ...], found: os.stat_result) -> Entry:
-    return Entry(
-        id="/".join(parts),
-        name=parts[-1],
-        folder=parts[:-1],
-        size=found.st_size,
-        modified=datetime.fromtimestamp(found.st_mtime, UTC),
-        version=_version(found),
-    )
-
-
-class _Reader:
-    """An open file, read a block at a time."""
-
-    def __init__(
-        self, threads: Threads, file: int, entry: Entry, offset: int, length: int
-    ) -> None:
-        self.entry, self.offset, self.length = entry, offset, length
-        self._threads, self._file = threads, file
-        self._busy: asyncio.Future[bytes] | None = None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        at, end = self.offset, self.offset + self.length
-        while at < end:
-            block = await self._read(min(BLOCK, end - at), at)
-            if not block:
-                raise IntegrityError("the file became shorter while it was being read")
-            for start in range(0, len(block), CHUNK):
-                yield block[start : start + CHUNK]
-            at += len(block)
-
-    async def _read(self, count: int, at: int) -> bytes:
-        self._busy = asyncio.ensure_future(self._threads.run(os.pread, self._file, count, at))
-        try:
-            return await asyncio.shield(self._busy)
-        except OSError as e:
-            raise _error(e) from e
-
-    async def aclose(self) -> None:
-        """Close the file, once no thread reads it any more: its number is soon another's."""
-        file, self._file = self._file, -1
-        if file < 0:
-            return
-        if self._busy is not None and not self._busy.done():
-            self._busy.add_done_callback(lambda done: _close_after(done, file))
-        else:
-            os.close(file)
-
-
-def _close_after(done: "asyncio.Future[bytes]", file: int) -> None:
-    if not done.cancelled():
-        done.exception()  # nobody waits for it any more
-    os.close(file)
 
 
 class LocalConnector(Connector[LocalConfig]):
-    """See the module."""
+    """One folder."""
 
     kind = "local"
     title = {"nl": "Map of gekoppelde schijf", "en": "Folder or mounted share"}
     Config = LocalConfig
 
     def __init__(self, config: LocalConfig, context: Context) -> None:
-        self._path = context.base / Path(config.path)
+        self._root = Root(str(context.base / Path(config.path)), config.mounted)
         self._writable = config.writable
         self._threads = context.threads(config.threads)
         self._log = context.log
 
     @classmethod
     async def open(cls, config: LocalConfig, context: Context) -> Self:
-        if "\0" in config.path or not config.path:
-            raise ConfigInvalid("a path is expected", field="path")
+        """See Connector.open."""
         return cls(config, context)
 
     @property
     def capabilities(self) -> Capability:
-        told = Capability.RANGE | Capability.SIZE_KNOWN | Capability.VERSION
-        told |= Capability.MODIFIED | Capability.STREAMS
+        """See Connector.capabilities."""
+        can = Capability.RANGE | Capability.SIZE_KNOWN | Capability.VERSION
+        can |= Capability.MODIFIED | Capability.STREAMS
         if self._writable:
-            told |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
-        return told
+            can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+        return can
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        return Report(tuple([f async for f in self._findings(scope, place)]))
-
-    async def _findings(self, scope: Scope, place: Place | None) -> AsyncIterator[Finding]:
-        yield Finding(True, Scope.PARAMETERS, "the options can work")
-        if scope is Scope.PARAMETERS:
-            return
-        if not await self._threads.run(os.access, self._path, os.R_OK | os.X_OK):
-            text = "the folder is not there or may not be read"
-            yield Finding(False, Scope.CONNECTIVITY, text, "path", Unavailable.code)
-            return
-        yield Finding(True, Scope.CONNECTIVITY, "the folder can be read")
-        if place is None or scope is Scope.CONNECTIVITY:
-            return
-        try:
-            page = await self.list(place, limit=1)
-            yield Finding(True, Scope.LIST, f"{len(page.entries)} or more documents")
-            if scope is Scope.READ and page.entries:
-                reader = await self.read(place, page.entries[0].id)
-                await reader.aclose()
-                yield Finding(True, Scope.READ, "the first document can be opened")
-        except SourceError as e:
-            yield Finding(False, scope, str(e), code=e.code)
+        """See Connector.check."""
+        findings: list[Finding] = []
+        for step in Scope:
+            try:
+                findings.append(Finding(True, step, await self._try(step, place)))
+            except SourceError as e:
+                findings.append(Finding(False, step, str(e), e.field or "path", e.code))
+            if step is scope or not findings[-1].ok:
+                break
+        return Report(tuple(findings))
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
-        return await self._do(self._list, place, page, limit)
-
-    def _list(self, place: Place, after: str | None, limit: int) -> Page:
-        """Walk the published folders in order; the last id of a page is the next one's start."""
-        entries: list[Entry] = []
-        if not self._path.is_dir():
-            raise Unavailable("the folder is not there")
-        for folder in sorted(set(place.folders), key=lambda f: f"{f}/".encode()):
-            if any(folder != f and Place("", "", (f,)).holds((folder,)) for f in place.folders):
-                continue  # it lies in another published folder, which is walked as a whole
-            for entry in self._walk(place, tuple(folder.split("/")) if folder else ()):
-                if after is not None and entry.id.encode() <= after.encode():
-                    continue
-                if len(entries) == limit:
-                    return Page(entries, entries[-1].id)
-                entries.append(entry)
-        return Page(entries)
-
-    def _walk(self, place: Place, folder: tuple[str, ...]) -> Iterator[Entry]:
-        """Files below a folder; order is that of their ids in UTF-8."""
-        try:
-            opened = self._open_folder(place, folder)
-        except (*_MISSING, NotFound):
-            return
-        try:
-            with os.scandir(opened) as found:
-                names = sorted(
-                    found, key=lambda e: _order(e.name, e.is_dir(follow_symlinks=False))
-                )
-                for one in names:
-                    if not _readable(one.name):
-                        self._log.info("name_left_out", klant=place.klant)
-                    elif one.is_dir(follow_symlinks=False):
-                        yield from self._walk(place, (*folder, one.name))
-                    elif one.is_file(follow_symlinks=False):
-                        with contextlib.suppress(FileNotFoundError):
-                            yield _entry((*folder, one.name), one.stat(follow_symlinks=False))
-        finally:
-            os.close(opened)
-
-    def _open_folder(self, place: Place, folder: tuple[str, ...]) -> int:
-        """A descriptor of a folder below the klant's place, without following a link."""
-        opened = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for part in (*_parts(place.root), *folder):
-                inner = os.open(part, _FOLDER, dir_fd=opened)
-                os.close(opened)
-                opened = inner
-        except BaseException:
-            os.close(opened)
-            raise
-        return opened
-
-    def _open(self, place: Place, id: str) -> tuple[int, Entry]:
-        parts = _parts(id)
-        if not place.holds(parts[:-1]):
-            raise NotFound
-        folder = self._open_folder(place, parts[:-1])
-        try:
-            file = os.open(parts[-1], _FILE, dir_fd=folder)
-        finally:
-            os.close(folder)
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
-            os.close(file)
-            raise NotFound
-        return file, _entry(parts, found)
-
-    async def _opened(self, place: Place, id: str) -> tuple[int, Entry]:
-        try:
-            return await self._do(self._open, place, id)
-        except ValueError as e:  # text that no path can be
-            raise NotFound from e
+        """See Connector.list. Page.next is the id of the last document given."""
+        way = Walk(_position(page), limit)
+        folders = _outermost(place.folders)
+        await self._do(localfile.walk, self._root, _root_of(place), folders, way)
+        if way.left_out:
+            self._log.warning("names_left_out", klant=place.klant, count=way.left_out)
+        found = way.found[:limit]
+        return Page(found, found[-1].id if way.full else None)
 
     async def stat(self, place: Place, id: str) -> Entry:
-        file, entry = await self._opened(place, id)
-        os.close(file)
-        return entry
+        """See Connector.stat."""
+        return await self._do(self._look, place, id)
 
     async def read(
         self,
@@ -291,21 +124,10 @@ class LocalConnector(Connector[LocalConfig]):
         offset: int = 0,
         length: int | None = None,
         version: str | None = None,
-    ) -> _Reader:
-        file, entry = await self._opened(place, id)
-        size = entry.size or 0
-        try:
-            if version is not None and version != entry.version:
-                raise ConditionFailed
-            if offset and offset >= size:
-                raise RangeNotSatisfiable
-        except SourceError:
-            os.close(file)
-            raise
-        rest = size - offset
-        return _Reader(
-            self._threads, file, entry, offset, rest if length is None else min(rest, length)
-        )
+    ) -> Reader:
+        """See Connector.read. What comes back for a larger document is also a HasFile."""
+        wish = Wish(offset, length, version)
+        return await self._do(self._open, place, id, wish, undo=Part.shut)
 
     async def put(
         self,
@@ -319,99 +141,108 @@ class LocalConnector(Connector[LocalConfig]):
         sha256: bytes | None = None,
         if_absent: bool = True,
     ) -> Entry:
+        """See Connector.put."""
         if not self._writable:
-            raise Unsupported("the source is read-only")
-        parts = (*_parts(folder), *_parts(name)) if folder else _parts(name)
-        if not place.holds(parts[:-1]) or "/" in name:
+            raise Unsupported("this source is not writable")
+        id = f"{folder}/{name}" if folder else name
+        parents = localfile.parts_of(id)[:-1]
+        if "/" in name or not place.holds(parents):
             raise NotFound
-        target = await self._do(self._make_folder, place, parts[:-1])
+        above = (*_root_of(place), *parents)
+        draft = await self._do(lambda: Draft(self._root.make(above)), undo=Draft.discard)
         try:
-            return await self._write(target, parts, body, size, sha256, if_absent)
+            await self._write(draft, body, size, sha256)
+            return await self._do(draft.finish, id, if_absent)
         finally:
-            os.close(target)
-
-    def _make_folder(self, place: Place, folder: tuple[str, ...]) -> int:
-        """The folder's descriptor; what is missing of it is made."""
-        opened = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for part in (*_parts(place.root), *folder):
-            try:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, 0o750, dir_fd=opened)
-                inner = os.open(part, _FOLDER, dir_fd=opened)
-            finally:
-                os.close(opened)
-            opened = inner
-        return opened
-
-    async def _write(
-        self,
-        folder: int,
-        parts: tuple[str, ...],
-        body: AsyncIterable[bytes],
-        size: int | None,
-        sha256: bytes | None,
-        if_absent: bool,
-    ) -> Entry:
-        """Write under a name that nobody sees, then give it the real one in one step."""
-        partial = _PARTIAL + secrets.token_hex(8)
-        file = await self._do(_create, partial, folder)
-        try:
-            digest, count = hashlib.sha256(), 0
-            async for piece in body:
-                digest.update(piece)
-                count += len(piece)
-                await self._do(_write_all, file, piece)
-            if size not in (None, count) or sha256 not in (None, digest.digest()):
-                raise IntegrityError("what came is not what was announced")
-            await self._do(os.fsync, file)
-            return await self._do(_settle, folder, partial, parts, if_absent)
-        finally:
-            os.close(file)
-            with contextlib.suppress(OSError):
-                os.unlink(partial, dir_fd=folder)
-
-    async def _do(self, call: Callable[..., T], *args: Any) -> T:
-        """In a thread, with the operating system's errors as ours."""
-        try:
-            return await self._threads.run(call, *args)
-        except OSError as e:
-            raise _error(e) from e
+            self._threads.soon(draft.discard)
 
     async def aclose(self) -> None:
         """Nothing is held between calls."""
 
+    # --- how
 
-def _order(name: str, is_folder: bool) -> bytes:
-    """Sorts names as their whole paths sort: what is in "a" comes where "a/" would."""
-    return os.fsencode(name) + (b"/" if is_folder else b"")
+    async def _do(
+        self, call: Callable[..., T], *args: Any, undo: Callable[[T], None] | None = None
+    ) -> T:
+        """In a thread, with the operating system's errors as ours."""
+        try:
+            return await self._threads.run(call, *args, undo=undo)
+        except OSError as e:
+            raise localfile.error_of(e) from e
+
+    def _look(self, place: Place, id: str) -> Entry:
+        file, entry = self._found(place, id)
+        File(file).close()
+        return entry
+
+    def _found(self, place: Place, id: str) -> tuple[int, Entry]:
+        if not place.holds(id.split("/")[:-1]):
+            raise NotFound
+        return localfile.open_document(self._root, _root_of(place), id)
+
+    def _open(self, place: Place, id: str, wish: Wish) -> Part:
+        return document(*self._found(place, id), wish, self._threads)
+
+    async def _write(
+        self, draft: Draft, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
+    ) -> None:
+        """The whole body. Raises IntegrityError."""
+        count, digest = 0, hashlib.sha256()
+        async for block in _gathered(body):
+            count += len(block)
+            digest.update(block)
+            await self._do(draft.write, block)
+        if size is not None and count != size:
+            raise IntegrityError(f"{count} bytes came of {size}")
+        if sha256 is not None and digest.digest() != sha256:
+            raise IntegrityError("the bytes are not the ones that were announced")
+
+    async def _try(self, step: Scope, place: Place | None) -> str:
+        """One step of a check: what was found. Raises SourceError."""
+        if step is Scope.PARAMETERS:
+            return self._root.path
+        if step is Scope.CONNECTIVITY:
+            await self._do(lambda: File(self._root.enter(())).close())
+            return "the folder is there"
+        if place is None:
+            raise ConfigInvalid("a klant's place is needed to try this")
+        entry = next(iter((await self.list(place, limit=1)).entries), None)
+        if step is Scope.LIST or entry is None:
+            return "the place has no documents" if entry is None else "a document was found"
+        reader = await self.read(place, entry.id)
+        try:
+            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
+        finally:
+            await reader.aclose()
 
 
-def _readable(name: str) -> bool:
-    """Whether a name can be shown and read back."""
+def _root_of(place: Place) -> tuple[str, ...]:
+    return localfile.parts_of(place.root)
+
+
+def _position(page: str | None) -> bytes:
     try:
-        name.encode()
+        return (page or "").encode()
     except UnicodeEncodeError:
-        return False
-    return "\\" not in name and not name.startswith(_PARTIAL)
+        raise ConditionFailed("the listing is no longer what it was") from None
 
 
-def _create(name: str, folder: int) -> int:
-    """A new file in an open folder."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(name, flags, 0o640, dir_fd=folder)
+def _outermost(folders: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    """The published folders without those that lie in another one, in the order of their ids."""
+    if "" in folders:
+        return ((),)
+    inner = tuple(f"{f}/" for f in folders)
+    chosen = {f for f in folders if not f.startswith(inner)}
+    return [tuple(f.split("/")) for f in sorted(chosen, key=lambda f: f"{f}/".encode())]
 
 
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def _settle(folder: int, partial: str, parts: tuple[str, ...], if_absent: bool) -> Entry:
-    """The real name; with if_absent by a link, which fails when somebody was first."""
-    if if_absent:
-        os.link(partial, parts[-1], src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    else:
-        os.replace(partial, parts[-1], src_dir_fd=folder, dst_dir_fd=folder)
-    os.fsync(folder)
-    return _entry(parts, os.stat(parts[-1], dir_fd=folder, follow_symlinks=False))
+async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The body in blocks of some size: each is a visit to a thread."""
+    waiting = bytearray()
+    async for piece in body:
+        waiting += piece
+        if len(waiting) >= BLOCK:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)

@@ -35,7 +35,7 @@ from gateway.connector.contract import (
     Scope,
 )
 from gateway.connector.secret import Secret
-from gateway.connector.smbfile import Blocks, Found, Opened, close, folder, open_document
+from gateway.connector.smbfile import Blocks, Found, Opened, folder, look, open_document
 from gateway.connector.smbshare import Address, Link, Share
 from gateway.errors import (
     ConditionFailed,
@@ -56,6 +56,8 @@ _PATIENCE = 20.0  # seconds without a sign of life
 _FAST = 0.25  # seconds in which a block is taken by who can take more
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _NAME = r'^[^\\/:*?"<>|\x00-\x1f]+$'
+
+_PLAIN = re.compile(_NAME)
 
 T = TypeVar("T")
 
@@ -139,13 +141,8 @@ class Smb(Connector[SmbConfig]):
     async def stat(self, place: Place, id: str) -> Entry:
         """See Connector.stat."""
         path, parents = self._path(place, id)
-
-        def ask(link: Link, stop: threading.Event) -> Found:
-            opened = open_document(link, path, parents, stop, access=0)
-            close(link, opened.handle)
-            return opened.found
-
-        return _entry(id, await self._run(ask))
+        found = await self._run(lambda link, stop: look(link, path, parents, stop))
+        return _told(id, found)
 
     async def read(
         self,
@@ -158,13 +155,18 @@ class Smb(Connector[SmbConfig]):
     ) -> "SmbReader":
         """See Connector.read."""
         path, parents = self._path(place, id)
-        opened = await self._run(lambda link, stop: open_document(link, path, parents, stop))
+        if offset < 0:
+            raise RangeNotSatisfiable
+        most = Blocks.FIRST if length is None else length
+        opened = await self._run(
+            lambda link, stop: open_document(link, path, parents, offset, most, stop)
+        )
         try:
-            entry = _entry(id, opened.found)
+            entry = _told(id, opened.found)
             if version is not None and version != entry.version:
                 raise ConditionFailed
             size = opened.found.size
-            if offset < 0 or (offset >= size and offset > 0):
+            if offset >= size and offset > 0:
                 raise RangeNotSatisfiable
             length = size - offset if length is None else min(length, size - offset)
         except BaseException:
@@ -209,7 +211,7 @@ class Smb(Connector[SmbConfig]):
 
     def drop(self, opened: Opened) -> None:
         """Close a document at the server, some time soon."""
-        self._later(lambda: close(opened.link, opened.handle))
+        self._later(opened.close)
 
     def finish(self, blocks: Blocks) -> None:
         """The same for a document that is being read."""
@@ -326,7 +328,8 @@ class SmbReader:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """See Reader."""
         clock = asyncio.get_running_loop().time
-        while not self._closed and (block := await self._source.call(self._blocks.next)):
+        while not self._closed and not self._blocks.done:
+            block = await self._source.call(self._blocks.next)
             given = clock()
             for start in range(0, len(block), CHUNK):
                 yield bytes(block[start : start + CHUNK])
@@ -354,21 +357,28 @@ def _walk(
         if isinstance(e, PermissionDenied) and not above:
             raise  # the published folder itself; one below it is left out
         return
+    folded = "".join(f"{part}/" for part in parts)
+    room = _LONGEST_ID - len(folded.encode())
     for row in rows:
         here = (*parts, row.name)
-        if not _is_safe(root, here) or here < after[: len(here)]:
+        if (after and here < after[: len(here)]) or not _is_plain(row.name):
             continue
         if not row.is_folder:
-            if here != after:
-                yield _entry("/".join(here), row)
-        elif row.number not in above:  # a folder that holds itself, through a link at the server
+            if here != after and len(row.name.encode()) <= room:
+                yield _entry(folded + row.name, row.name, parts, row)
+        elif len(here) < _DEEPEST and row.number not in above:
+            # A folder among those above it holds itself, through a link at the server.
             yield from _walk(link, root, here, after, stop, above | {row.number or -len(here)})
 
 
-def _entry(id: str, found: Found) -> Entry:
+def _told(id: str, found: Found) -> Entry:
     *parts, name = id.split("/")
+    return _entry(id, name, tuple(parts), found)
+
+
+def _entry(id: str, name: str, parts: tuple[str, ...], found: Found) -> Entry:
     version = f"{found.modified:x}-{found.size:x}-{found.number:x}"
-    return Entry(id, name, tuple(parts), found.size, _moment(found.modified), version=version)
+    return Entry(id, name, parts, found.size, _moment(found.modified), version=version)
 
 
 def _moment(ticks: int) -> datetime | None:
@@ -380,12 +390,19 @@ def _moment(ticks: int) -> datetime | None:
 
 def _is_plain(part: str) -> bool:
     """Whether a name means itself to every server."""
-    if not re.match(_NAME, part) or part[-1] in ". " or part.startswith(smbput.PREFIX):
-        return False
-    try:
-        return len(part.encode("utf-16-le")) <= 2 * _LONGEST_NAME
-    except UnicodeEncodeError:
-        return False
+    if part.isascii():
+        short = len(part) <= _LONGEST_NAME
+    else:
+        try:
+            short = len(part.encode("utf-16-le")) <= 2 * _LONGEST_NAME
+        except UnicodeEncodeError:
+            return False
+    return (
+        short
+        and _PLAIN.match(part) is not None
+        and part[-1] not in ". "
+        and not part.startswith(smbput.PREFIX)
+    )
 
 
 def _is_safe(root: Sequence[str], parts: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,13 +13,14 @@ from gateway import log
 from gateway.api import health
 from gateway.domain import throttle
 from gateway.domain.keys import Keys
+from gateway.domain.proxy import Network
 from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
 from gateway.flows.portal import Portal, events, looks
 from gateway.flows.sources import Sources
 from gateway.notify import sms
 from gateway.pages import assets, dossier, inloggen, kantoor, render, security, welkom
-from gateway.pages.context import PORTAL
+from gateway.pages.context import PORTAL, PROXIES
 from gateway.settings import Settings
 from gateway.store.database import Database
 
@@ -66,10 +68,13 @@ async def opened(settings: Settings) -> AsyncIterator[Portal]:
         )
 
 
-def build(portal: Portal, *, pictures: Path, metrics_token: str = "") -> web.Application:
-    """The web application of an opened portal. pictures: folder of the firms' files."""
+def build(
+    portal: Portal, *, pictures: Path, metrics_token: str = "", proxies: tuple[Network, ...] = ()
+) -> web.Application:
+    """The web application of an opened portal. pictures: folder of the firms' files. proxies:
+    networks whose X-Forwarded-For is believed."""
     app = web.Application(middlewares=security.STACK, client_max_size=security.FORM_BYTES)
-    app[PORTAL] = portal
+    app[PORTAL], app[PROXIES] = portal, proxies
     app[render.ENVIRONMENT] = render.environments(TEMPLATES)
     app[assets.PICTURES] = assets.pictures(portal.firms.values(), pictures)
     app.on_response_prepare.append(security.protect)
@@ -88,7 +93,12 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with opened(settings) as portal:
-        app = build(portal, pictures=settings.folder / "firms", metrics_token=token)
+        app = build(
+            portal,
+            pictures=settings.folder / "firms",
+            metrics_token=token,
+            proxies=tuple(ipaddress.ip_network(n) for n in gateway.listen.proxies),
+        )
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=10, keepalive_timeout=60, max_line_size=16384
         )

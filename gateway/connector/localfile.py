@@ -186,7 +186,8 @@ class Walk:
                 if not (is_folder or one.is_file(follow_symlinks=False)):
                     continue
                 key = self._key(prefix, one.name, is_folder)
-                if key > self.after or (is_folder and self.after.startswith(key)):
+                ahead = key > self.after or (is_folder and self.after.startswith(key))
+                if key and ahead:
                     yield key, one.name, is_folder
 
     def _key(self, prefix: bytes, name: str, is_folder: bool) -> bytes:
@@ -220,7 +221,9 @@ class Walk:
             self.found.append(entry_of(id, parts, found))
 
 
-def walk(root: Root, above: tuple[str, ...], folders: Sequence[tuple[str, ...]], way: Walk) -> Walk:
+def walk(
+    root: Root, above: tuple[str, ...], folders: Sequence[tuple[str, ...]], way: Walk
+) -> Walk:
     """Take what is in the folders below `above`, which come in order. Raises OSError."""
     for parts in folders:
         key = "".join(f"{p}/" for p in parts).encode()
@@ -336,9 +339,7 @@ class Draft:
             if if_absent:
                 self._link(parts[-1])
             else:
-                os.replace(
-                    self._name, parts[-1], src_dir_fd=self._folder, dst_dir_fd=self._folder
-                )
+                os.replace(self._name, parts[-1], src_dir_fd=self._folder, dst_dir_fd=self._folder)
             _sync_folder(self._folder)
             return entry_of(id, parts, os.fstat(file))
 

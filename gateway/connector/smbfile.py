@@ -56,11 +56,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open document at the server."""
+    """An open document at the server. first: the request for its first bytes, if one was sent."""
 
     link: Link
     handle: bytes
     found: Found
+    first: Any = None
+
+    def close(self) -> None:
+        """Close it, without waiting for the answer."""
+        if self.first is not None:
+            self.link.forget([self.first])
+        close(self.link, self.handle)
 
 
 def creating(
@@ -94,26 +101,59 @@ def close(link: Link, handle: bytes) -> None:
 
 
 def open_document(
-    link: Link, path: str, parents: Sequence[str], stop: threading.Event, access: int = READ_DATA
+    link: Link, path: str, parents: Sequence[str], offset: int, length: int, stop: threading.Event
 ) -> Opened:
-    """Open a document that no link leads to. Raises NotFound, SourceError, Stopped.
+    """Open a document that no link leads to, and ask for its first bytes at once.
 
     parents: the folders on the way that may not be links; a server follows those by itself.
+    Raises NotFound, SourceError, Stopped.
     """
-    waiting = [link.send(_looking_at(parent))[0] for parent in parents]
+    size = max(min(length, Blocks.FIRST, link.largest_read), 1)
+    reading = _reading(_SAME, offset, size)
+    made, told, waiting = _opening(link, path, parents, READ_DATA, reading, size, stop)
+    try:
+        return Opened(link, made[64:80], _found(made, told), waiting)
+    except BaseException:
+        link.forget([waiting])
+        close(link, made[64:80])
+        raise
+
+
+def look(link: Link, path: str, parents: Sequence[str], stop: threading.Event) -> Found:
+    """What is told of a document, in the same way."""
+    made, told, waiting = _opening(link, path, parents, 0, closing(_SAME), 1, stop)
+    link.forget([waiting])
+    return _found(made, told)
+
+
+def _opening(
+    link: Link,
+    path: str,
+    parents: Sequence[str],
+    access: int,
+    last: Any,
+    payload: int,
+    stop: threading.Event,
+) -> tuple[bytes, bytes, Any]:
+    """Answers to CREATE and to the question for the number, and the last message's request."""
+    checks = [link.send(*_looking_at(p)) for p in parents if not link.knows(p)]
     number = SMB2QueryInfoRequest()
     number["info_type"] = InfoType.SMB2_0_INFO_FILE
     number["file_info_class"] = FileInformationClass.FILE_INTERNAL_INFORMATION
     number["output_buffer_length"] = 8
     number["file_id"] = _SAME
     opening = creating(path, READ_ATTRIBUTES | access, CreateOptions.FILE_NON_DIRECTORY_FILE)
-    waiting += link.send(opening, number)
+    waiting = [r for check in checks for r in check]
+    waiting += link.send(opening, number, last, payload=payload)
     try:
-        for _ in parents:
-            _refuse(link, link.answer(waiting.pop(0), stop))
+        for _ in checks:
+            _refuse(link.answer(waiting.pop(0), stop))
+            link.forget([waiting.pop(0)])
+        for parent in parents:
+            link.remember(parent)
         made = link.answer(waiting.pop(0), stop)
         try:
-            return _opened(link, made, link.answer(waiting.pop(0), stop))
+            return made, link.answer(waiting.pop(0), stop), waiting.pop()
         except BaseException:
             close(link, made[64:80])
             raise
@@ -121,13 +161,11 @@ def open_document(
         link.forget(waiting)
 
 
-def _opened(link: Link, made: bytes, told: bytes) -> Opened:
-    """From the answers to CREATE and to the question for its number."""
+def _found(made: bytes, told: bytes) -> Found:
     if _field("<I", made, 56) & FileAttributes.FILE_ATTRIBUTE_DIRECTORY:
         raise NotFound
     number = _field("<Q", _output(told), 0)
-    found = Found("", False, _field("<Q", made, 48), _field("<Q", made, 24), number)
-    return Opened(link, made[64:80], found)
+    return Found("", False, _field("<Q", made, 48), _field("<Q", made, 24), number)
 
 
 def folder(link: Link, path: str, stop: threading.Event) -> Iterator[Found]:
@@ -169,11 +207,19 @@ class Blocks:
     SMALLEST, FIRST, LARGEST = 64 * 1024, 256 * 1024, 1024 * 1024
 
     def __init__(self, opened: Opened, offset: int, length: int) -> None:
+        """length: no more than there is from `offset` on."""
         self._opened = opened
-        self._asked, self._end = offset, offset + length
-        self._given = offset
         self._size = min(self.FIRST, opened.link.largest_read)
-        self._waiting: deque[tuple[Any, int]] = deque()
+        self._asked, self._end = offset + min(self._size, length), offset + length
+        self._waiting = deque([(opened.first, self._asked - offset)] if length else [])
+        if not length:
+            opened.link.forget([opened.first])
+        self._ahead = False
+
+    @property
+    def done(self) -> bool:
+        """Whether everything was given."""
+        return self._asked >= self._end and not self._waiting
 
     def pace(self, fast: bool) -> None:
         """Larger blocks for who takes them quickly; a slow client holds little memory."""
@@ -183,18 +229,14 @@ class Blocks:
             self._size = max(self._size // 2, self.SMALLEST)
         self._ahead = fast
 
-    _ahead = False
-
     def next(self, stop: threading.Event) -> memoryview:
-        """The following block, empty at the end. Raises IntegrityError when it ends early."""
+        """The following block; only while not `done`. Raises IntegrityError at an early end."""
         link = self._opened.link
         while self._asked < self._end and len(self._waiting) <= self._ahead:
             size = min(self._size, self._end - self._asked)
             request = link.send(_reading(self._opened.handle, self._asked, size), payload=size)[0]
             self._waiting.append((request, size))
             self._asked += size
-        if not self._waiting:
-            return memoryview(b"")
         request, size = self._waiting[0]
         try:
             data = _data(link.answer(request, stop))
@@ -205,30 +247,35 @@ class Blocks:
                 raise IntegrityError("the document became shorter while it was read") from None
             raise
         self._waiting.popleft()
-        if len(data) != size:
+        if len(data) < size:
             raise IntegrityError(f"{len(data)} bytes came of {size}")
-        self._given += size
-        return data
+        return data[:size]
 
     def close(self) -> None:
         """Drop what is under way, and close the document at the server."""
-        self._opened.link.forget([request for request, _ in self._waiting])
+        link = self._opened.link
+        link.forget([request for request, _ in self._waiting])
         self._waiting.clear()
-        close(self._opened.link, self._opened.handle)
-
-
-def _looking_at(path: str) -> SMB2CreateRequest:
-    options = CreateOptions.FILE_DIRECTORY_FILE | CreateOptions.FILE_OPEN_REPARSE_POINT
-    return creating(path, READ_ATTRIBUTES, options)
+        close(link, self._opened.handle)
 
 
 def refuse_link(link: Link, path: str, stop: threading.Event) -> None:
     """Raises NotFound when this folder is not there, or is a link."""
-    _refuse(link, link.call(_looking_at(path), stop))
+    opened, closed = link.send(*_looking_at(path))
+    link.forget([closed])
+    try:
+        _refuse(link.answer(opened, stop))
+    except Stopped:
+        link.forget([opened])
+        raise
 
 
-def _refuse(link: Link, made: bytes) -> None:
-    close(link, made[64:80])
+def _looking_at(path: str) -> tuple[Any, Any]:
+    options = CreateOptions.FILE_DIRECTORY_FILE | CreateOptions.FILE_OPEN_REPARSE_POINT
+    return creating(path, READ_ATTRIBUTES, options), closing(_SAME)
+
+
+def _refuse(made: bytes) -> None:
     if _field("<I", made, 56) & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
         raise NotFound
 

@@ -33,6 +33,7 @@ from gateway.errors import (
 
 _CREDITS = 512  # places in the server's queue that are asked for; Windows gives up to 8,192
 _UNIT = 64 * 1024  # bytes of a message that one place is for
+_KNOWN, _MOST = 30.0, 10_000  # seconds that a folder is known to be no link; folders known
 _GONE = frozenset((0xC00000C9, 0xC0000203, 0xC000035C))  # the share or the session, not a file
 
 
@@ -79,6 +80,7 @@ class Link:
         self._connection = connection
         self._ids = (session.session_id, tree.tree_connect_id)
         self._lock = threading.Lock()
+        self._folders: dict[str, float] = {}
         self._forgotten: deque[Any] = deque()  # other threads append while one sweeps
         large = connection.supports_multi_credit
         self.largest_read = int(connection.max_read_size) if large else _UNIT
@@ -123,6 +125,17 @@ class Link:
         except Stopped:
             self.forget([request])
             raise
+
+    def knows(self, folder: str) -> bool:
+        """Whether this path was a plain folder a moment ago."""
+        return time.monotonic() - self._folders.get(folder, -_KNOWN) < _KNOWN
+
+    def remember(self, folder: str) -> None:
+        """It is one now."""
+        if not self.knows(folder):
+            if len(self._folders) > _MOST:
+                self._folders.clear()
+            self._folders[folder] = time.monotonic()
 
     def forget(self, requests: Sequence[Any]) -> None:
         """Nobody waits for these any more. A file that was opened after all is closed."""

@@ -1,15 +1,18 @@
 """What a request carries: keys for aiohttp's application and request storage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from gateway.domain.firm import Firm
+from gateway.domain.proxy import Network
 from gateway.errors import Denied, NotFound
 from gateway.flows.portal import Portal
 from gateway.flows.signing_in import Visitor
 
 PORTAL = web.AppKey("portal", Portal)
+PROXIES: web.AppKey[Sequence[Network]] = web.AppKey("proxies", Sequence)
 
 
 @dataclass(slots=True)
@@ -18,7 +21,8 @@ class Here:
 
     id: request id, also in the logs and on error pages. host_firm: the firm whose own host
     name was asked; None on the shared address. visitor: who is signed in (or half way).
-    nonce: of the answer's Content-Security-Policy. form_key: what form tokens are made of.
+    address: the client's, past trusted proxies. nonce: of the answer's Content-Security-Policy.
+    form_key: what form tokens are made of.
     """
 
     id: str
@@ -29,6 +33,7 @@ class Here:
     form_key: str = ""
     form_key_is_new: bool = False
     cookie_is_stale: bool = False
+    address: str = ""
 
 
 HERE: web.RequestKey[Here] = web.RequestKey("here", Here)

@@ -21,7 +21,7 @@ YEAR = 365 * 24 * 3600
 
 def _origin(request: web.Request) -> From:
     return From(
-        request.remote or "", request.headers.get("User-Agent", ""), here(request).language
+        here(request).address, request.headers.get("User-Agent", ""), here(request).language
     )
 
 

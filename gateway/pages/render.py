@@ -53,7 +53,12 @@ class Catalogue:
 def environments(folder: Path) -> dict[str, jinja2.Environment]:
     """One environment a language, over the templates in `folder`."""
     catalogues = {"nl": Catalogue({}), "en": Catalogue.read(folder / "locale" / "en.po")}
-    return {language: _environment(folder, language, c) for language, c in catalogues.items()}
+    made = {language: _environment(folder, language, c) for language, c in catalogues.items()}
+    for environment in made.values():  # read now: a page must not wait for a disk, or fail late
+        for name in environment.list_templates(filter_func=lambda n: not n.startswith("mail/")):
+            if name.endswith(".html"):
+                environment.get_template(name)
+    return made
 
 
 def _environment(folder: Path, language: str, catalogue: Catalogue) -> jinja2.Environment:

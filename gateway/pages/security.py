@@ -21,11 +21,11 @@ from aiohttp import web
 from multidict import MultiDict, MultiDictProxy
 
 from gateway import log
-from gateway.domain import keys
+from gateway.domain import keys, proxy
 from gateway.errors import PortalError
 from gateway.flows import signing_in
 from gateway.pages import failures
-from gateway.pages.context import HERE, Here, here, portal
+from gateway.pages.context import HERE, PROXIES, Here, here, portal
 from gateway.pages.cookies import cookie, form_token, set_cookie
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -74,6 +74,11 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         id=secrets.token_hex(8),
         nonce=secrets.token_urlsafe(16),
         language=language if language in ("nl", "en") else "nl",
+        address=proxy.client(
+            request.remote or "",
+            request.headers.getall("X-Forwarded-For", ()),
+            request.config_dict[PROXIES],
+        ),
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request=here(request).id)
