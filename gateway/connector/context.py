@@ -46,9 +46,9 @@ class Context:
     def http(self, *, limit: int = 64) -> aiohttp.ClientSession:
         """The one HTTP session of this source.
 
-        Resolves names through the egress policy, follows no redirects unless a connector says
-        so (none may), keeps no cookies, has a connect time-out and no total one: the guard
-        times the rest. Call `context.egress.check_url` once for a configured address.
+        Connects only where the egress policy allows, keeps no cookies, has a connect time-out and
+        no total one: the guard times the rest. Call `context.egress.check_url` once for a
+        configured address, and say `allow_redirects=False` in every call.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(

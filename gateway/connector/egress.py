@@ -28,7 +28,7 @@ _PORTS = {"http": 80, "https": 443}
 _WRAPPERS = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "::ffff:0:0:0/96")))
 #: What IPv6 has given out as public so far; Python takes some of the rest for public too.
 _PUBLIC = ipaddress.IPv6Network("2000::/3")
-_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 #: What two readers of an address may read differently.
 _UNCLEAR = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 
@@ -82,7 +82,7 @@ class EgressPolicy:
 
     def check_host(self, host: str, port: int, *, option: str = "") -> None:
         """Raises ConfigInvalid when the list does not name it, or it is a refused address."""
-        bare = host.strip("[]").lower()
+        bare = host.strip("[]").lower().rstrip(".")
         if not (_is_address(bare) or _NAME.fullmatch(bare)):
             raise ConfigInvalid("no name or address of a host", field=option)
         if not self.allows_host(bare, port):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -57,6 +58,7 @@ class World:
         urls = await self._simulators(keys)
         told("portal and worker")
         await self._accounts()
+        self._environment()
         await self._child("serve")
         await self._child("worker")
         await self._ready()
@@ -138,6 +140,13 @@ class World:
         found = settings.load(CONFIG, {**os.environ, **self.env})
         async with app.opened(found) as portal:
             await seed.people(portal)
+
+    def _environment(self) -> None:
+        """What the commands of operations need to work on this world."""
+        lines = [f"export {k}={shlex.quote(v)}\n" for k, v in sorted(self.env.items())]
+        path = self.home / "env"
+        path.touch(mode=0o600)
+        path.write_text("".join(lines), encoding="utf-8")
 
     async def _child(self, command: str) -> None:
         log = (self.home / f"{command}.log").open("ab")
