@@ -66,7 +66,7 @@ async def run(quick: bool) -> list[Row]:
 
 async def _large(pair: Pair, rounds: int) -> Row:
     ours, peer = await _beside(
-        pair, rounds, lambda: _read(pair.ours, LARGE), 1, "get 300001\\Groot\\groot.bin /dev/null"
+        pair, rounds, lambda: _read(pair.ours, LARGE), 3, "get 300001\\Groot\\groot.bin /dev/null"
     )
     megabytes = _LARGE_SIZE / 1e6
     return Row(

@@ -322,23 +322,39 @@ class SmbReader:
     def __init__(self, source: Smb, entry: Entry, opened: Opened, offset: int, length: int):
         self._source = source
         self._blocks = Blocks(opened, offset, length)
+        self._next: asyncio.Future[memoryview] | None = None
         self._closed = False
         self.entry, self.offset, self.length = entry, offset, length
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """See Reader."""
+        """See Reader. While a quick reader takes a block, a thread waits for the next."""
         clock = asyncio.get_running_loop().time
-        while not self._closed and not self._blocks.done:
-            block = await self._source.call(self._blocks.next)
-            given = clock()
-            for start in range(0, len(block), CHUNK):
-                yield bytes(block[start : start + CHUNK])
-            self._blocks.pace(clock() - given < _FAST)
+        fast = False
+        try:
+            while not self._closed and (self._next or not self._blocks.done):
+                block = await (self._next or self._fetch())
+                self._next = self._fetch() if fast and not self._blocks.done else None
+                given = clock()
+                for start in range(0, len(block), CHUNK):
+                    yield bytes(block[start : start + CHUNK])
+                fast = clock() - given < _FAST
+                self._blocks.pace(fast)
+        finally:
+            self._leave()
+
+    def _fetch(self) -> asyncio.Future[memoryview]:
+        return asyncio.ensure_future(self._source.call(self._blocks.next))
+
+    def _leave(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
     async def aclose(self) -> None:
         """See Reader."""
         if not self._closed:
             self._closed = True
+            self._leave()
             self._source.finish(self._blocks)
 
 

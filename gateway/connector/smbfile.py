@@ -215,6 +215,7 @@ class Blocks:
         if not length:
             opened.link.forget([opened.first])
         self._ahead = False
+        self._lock = threading.Lock()  # a call that was left ends a moment after its reader
 
     @property
     def done(self) -> bool:
@@ -231,6 +232,10 @@ class Blocks:
 
     def next(self, stop: threading.Event) -> memoryview:
         """The following block; only while not `done`. Raises IntegrityError at an early end."""
+        with self._lock:
+            return self._take(stop)
+
+    def _take(self, stop: threading.Event) -> memoryview:
         link = self._opened.link
         while self._asked < self._end and len(self._waiting) <= self._ahead:
             size = min(self._size, self._end - self._asked)
@@ -254,9 +259,10 @@ class Blocks:
     def close(self) -> None:
         """Drop what is under way, and close the document at the server."""
         link = self._opened.link
-        link.forget([request for request, _ in self._waiting])
-        self._waiting.clear()
-        close(link, self._opened.handle)
+        with self._lock:
+            link.forget([request for request, _ in self._waiting])
+            self._waiting.clear()
+            close(link, self._opened.handle)
 
 
 def refuse_link(link: Link, path: str, stop: threading.Event) -> None:
