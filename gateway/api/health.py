@@ -41,13 +41,15 @@ async def ready(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus' text format, for whoever has the token; without a token, for this machine."""
+    """Prometheus' text format, for whoever has the token; without a token, for this machine:
+    not for what a proxy on this machine hands on."""
     token = request.config_dict[METRICS_TOKEN]
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if token:
         allowed = hmac.compare_digest(given.encode(), token.encode())
     else:
-        allowed = ipaddress.ip_address(request.remote or "0.0.0.0").is_loopback  # noqa: S104
+        handed_on = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
+        allowed = ipaddress.ip_address(request.remote or "::").is_loopback and not handed_on
     if not allowed:
         raise web.HTTPNotFound
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
