@@ -30,7 +30,7 @@ from gateway.connector.smbwire import Stopped
 from gateway.errors import IntegrityError, NotFound, ProtocolError, SourceError
 
 READ_ATTRIBUTES, READ_DATA, WRITE_DATA, DELETE = 0x80, 0x01, 0x02, 0x00010000
-WRITE_ATTRIBUTES, SYNCHRONIZE = 0x100, 0x00100000
+SYNCHRONIZE = 0x00100000
 
 _BODY = 64  # where a body starts, for offsets that are told from the header on
 _SAME = b"\xff" * 16  # in a compound: the file that the first message opens

@@ -93,7 +93,6 @@ class Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
         self.last = time.monotonic()
         seconds = struct.pack("ll", int(self._patience), 0)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def recv(self, timeout: float) -> bytes | memoryview:
@@ -120,20 +119,16 @@ class Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
                 if not self.connected:
                     return buffer[:0]
                 self._await(timeout, begun=len(rest) < len(buffer) or len(buffer) != 4)
-                count = self._receive(rest)
+                try:
+                    count = self._sock.recv_into(rest)
+                except OSError:
+                    count = 0
             if not count:
                 self.close()
                 return buffer[:0]
             self.last = time.monotonic()
             rest = rest[count:]
         return buffer
-
-    def _receive(self, rest: memoryview) -> int:
-        """As much as there is within a second: each return to Python waits for its lock."""
-        try:
-            return int(self._sock.recv_into(rest, 0, socket.MSG_WAITALL))
-        except OSError:
-            return 0
 
     def _await(self, timeout: float, *, begun: bool) -> None:
         poll = select.poll()

@@ -25,7 +25,7 @@ async def test_ready_names_what_is_not(office: Office, client):  # noqa: F811
     answer = await client.get("/health/ready")
     assert (await answer.json())["sources"] == "ok"
     breaker = office.portal.sources.get("eikenhof", "ziek").breaker
-    breaker.failed(attention=True)
+    breaker.failed(breaker.enter(), attention=True)
     assert breaker.state is State.OPEN
     answer = await client.get("/health/ready")
     assert answer.status == 200  # a sick back office does not take the portal out of service

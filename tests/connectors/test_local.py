@@ -1,20 +1,51 @@
 """Kind `local` on real folders."""
 
+import asyncio
+import contextlib
+import errno
 import hashlib
 import os
 import random
+import socket
+import tempfile
+import threading
+import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from connectors.local import LocalConfig, LocalConnector
-from gateway.connector.conformance import MIB, PERMANENT, Conformance, World, everything
+from gateway.connector import localfile
+from gateway.connector.conformance import (
+    MIB,
+    PERMANENT,
+    Conformance,
+    World,
+    content,
+    descriptors,
+    everything,
+    whole,
+)
 from gateway.connector.context import Context
-from gateway.connector.contract import Connector, Place
+from gateway.connector.contract import Connector, HasFile, Place, Scope
 from gateway.connector.egress import EgressPolicy
-from gateway.errors import NotFound, Unavailable
+from gateway.connector.localfile import Root, Walk
+from gateway.connector.localread import SMALL
+from gateway.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    IntegrityError,
+    NotFound,
+    PermissionDenied,
+    SourceError,
+    TooLarge,
+    Unavailable,
+)
 
 FOLDERS = (PERMANENT, "Aangiften/2025")
 
@@ -143,3 +174,437 @@ async def test_names_that_cannot_be_shown_are_left_out(world: Folder):
         out.write(b"x")
     connector = await world.open()
     assert [e.name for e in await everything(connector, world.place)] == ["goed.txt"]
+
+
+# --- the border, under attack
+
+
+async def test_five_thousand_hostile_names_write_nothing_outside(world: Folder, tmp_path: Path):
+    (tmp_path / "geheim.txt").write_text("GEHEIM")
+    connector = await world.open(writable=True)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"INDRINGER"
+
+    for name in hostile_names(11, 5_000):
+        with contextlib.suppress(SourceError):
+            await connector.put(world.place, PERMANENT, name, body(), if_absent=False)
+    inside = world.path / world.place.root / PERMANENT
+    found = [p for p in tmp_path.rglob("*") if p.is_file() and p.parent != inside]
+    assert [p.read_text() for p in found] == ["GEHEIM"]
+    for entry in await everything(connector, world.place):
+        assert await content(connector, world.place, entry.id) == b"INDRINGER"
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(max_size=40))
+def test_any_text_is_not_found(tmp_path: Path, id: str):
+    with pytest.raises(NotFound):
+        localfile.open_document(Root(str(tmp_path)), (), f"{id}\u2603")
+
+
+async def test_a_folder_that_becomes_a_link_meanwhile(world: Folder, tmp_path: Path):
+    """Somebody swaps a folder and a link as fast as he can: no byte from outside is read."""
+    (tmp_path / "buiten").mkdir()
+    (tmp_path / "buiten" / "stuk.txt").write_bytes(b"GEHEIM")
+    await world.seed(world.place, f"{PERMANENT}/map", "stuk.txt", b"mijn")
+    connector = await world.open()
+    at = world.path / world.place.root / PERMANENT / "map"
+    kept, link, stop = at.with_name("kept"), at.with_name("link"), threading.Event()
+    link.symlink_to(tmp_path / "buiten")
+
+    def swap() -> None:
+        while not stop.is_set():
+            at.rename(kept)
+            link.rename(at)
+            at.rename(link)
+            kept.rename(at)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(1500):
+            try:
+                seen.add(await content(connector, world.place, f"{PERMANENT}/map/stuk.txt"))
+            except NotFound:
+                seen.add(b"")
+            for entry in (await connector.list(world.place)).entries:
+                assert entry.size == 4
+    finally:
+        stop.set()
+        thread.join()
+    assert seen == {b"mijn", b""}
+
+
+async def test_devices_sockets_and_folders_are_not_found(tmp_path: Path):
+    connector = await Folder(Path("/")).open()
+    dev = Place("dev", "dev", ("",))
+    for id in ("null", "zero", "full", "random", "tty", "fd", "stdin", "fd/0", "shm"):
+        for ask in (connector.stat, connector.read):
+            with pytest.raises(NotFound):
+                await ask(dev, id)
+    here = Folder(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        path = here.at(here.place, PERMANENT, "s")
+        with contextlib.chdir(path.parent):
+            listening.bind("s")
+        connector = await here.open()
+        with pytest.raises(NotFound):
+            await connector.read(here.place, f"{PERMANENT}/s")
+        assert await everything(connector, here.place) == []
+    await here.aclose()
+
+
+async def test_nothing_is_written_through_a_link(world: Folder, tmp_path: Path):
+    (tmp_path / "buiten").mkdir()
+    await world.seed(world.place, PERMANENT, "echt.txt", b"echt")
+    (world.path / world.place.root / PERMANENT / "map").symlink_to(tmp_path / "buiten")
+    (world.path / world.place.root / PERMANENT / "link.txt").symlink_to(tmp_path / "nieuw.txt")
+    connector = await world.open(writable=True)
+    with pytest.raises(NotFound):
+        await connector.put(world.place, f"{PERMANENT}/map", "a.txt", pieces(b"x"))
+    with pytest.raises(AlreadyExists):
+        await connector.put(world.place, PERMANENT, "link.txt", pieces(b"x"))
+    await connector.put(world.place, PERMANENT, "link.txt", pieces(b"x"), if_absent=False)
+    assert await content(connector, world.place, f"{PERMANENT}/link.txt") == b"x"
+    assert list((tmp_path / "buiten").iterdir()) == []
+    assert not (tmp_path / "nieuw.txt").exists()
+
+
+# --- listing
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\\\0"), min_size=1, max_size=6)
+PATHS = st.lists(NAMES.filter(lambda n: n not in (".", "..")), min_size=1, max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PATHS, max_size=25), st.integers(1, 9))
+def test_pages_hold_exactly_what_is_there(paths: list[list[str]], limit: int):
+    with tempfile.TemporaryDirectory() as made:
+        root, there = Path(made), set()
+        for parts in paths:
+            with contextlib.suppress(OSError):  # one is a folder where another is a file
+                (root / "m").joinpath(*parts[:-1]).mkdir(parents=True, exist_ok=True)
+                (root / "m").joinpath(*parts).write_bytes(b"x")
+                there.add("/".join(["m", *parts]))
+        found, after = [], b""
+        while True:
+            way = localfile.walk(Root(made), (), [("m",)], Walk(after, limit))
+            found += [e.id for e in way.found[:limit]]
+            if not way.full:
+                break
+            after = found[-1].encode()
+        assert found == sorted(there, key=str.encode)
+
+
+async def test_what_changes_between_pages_doubles_nothing(world: Folder):
+    for i in range(20):
+        await world.seed(world.place, PERMANENT, f"{i:02}.txt", b"x")
+    connector = await world.open()
+    first = await connector.list(world.place, limit=7)
+    await world.remove(world.place, PERMANENT, "06.txt")
+    await world.remove(world.place, PERMANENT, "08.txt")
+    await world.seed(world.place, PERMANENT, "00b.txt", b"x")
+    rest = await connector.list(world.place, page=first.next)
+    assert [e.name for e in rest.entries] == [f"{i:02}.txt" for i in (7, *range(9, 20))]
+
+
+@pytest.mark.parametrize("page", ["x", "..", "/etc", "a" * 5000, "\0", "\ud800", f"{PERMANENT}/"])
+async def test_a_page_that_was_not_ours(world: Folder, page: str):
+    await world.seed(world.place, PERMANENT, "a.txt", b"x")
+    connector = await world.open()
+    with contextlib.suppress(ConditionFailed):
+        for entry in (await connector.list(world.place, page=page)).entries:
+            assert entry.name == "a.txt"
+
+
+async def test_names_that_are_no_documents_are_counted(world: Folder):
+    await world.seed(world.place, PERMANENT, "goed.txt", b"x")
+    await world.seed(world.place, "/".join([PERMANENT] + ["d" * 200] * 6), "te lang.txt", b"x")
+    await world.seed(world.place, "/".join([PERMANENT] + ["d"] * 70), "te diep.txt", b"x")
+    await world.seed(world.place, PERMANENT, "a\\b.txt", b"x")
+    await world.seed(world.place, PERMANENT, ".map-part-0", b"x")
+    connector = await world.open()
+    with capture_logs() as logs:
+        found = await everything(connector, world.place)
+    assert [e.name for e in found] == ["goed.txt"]
+    assert [(e["event"], e["count"]) for e in logs] == [("names_left_out", 3)]
+    for id in ("a\\b.txt", ".map-part-0", "/".join(["d"] * 70) + "/te diep.txt"):
+        with pytest.raises(NotFound):
+            await connector.read(world.place, f"{PERMANENT}/{id}")
+
+
+async def test_one_name_in_two_spellings(world: Folder):
+    names = [unicodedata.normalize(form, "café.txt") for form in ("NFC", "NFD")]
+    for name in names:
+        await world.seed(world.place, PERMANENT, name, name.encode())
+    connector = await world.open()
+    found = await everything(connector, world.place)
+    assert {e.name for e in found} == set(names)
+    for entry in found:
+        assert await content(connector, world.place, entry.id) == entry.name.encode()
+
+
+async def test_a_date_that_is_none(world: Folder):
+    await world.seed(world.place, PERMANENT, "a.txt", b"x")
+    os.utime(world.at(world.place, PERMANENT, "a.txt"), (0, 10**11))
+    connector = await world.open()
+    entry = (await everything(connector, world.place))[0]
+    assert entry.modified is None or entry.modified.year > 2400  # as far as the disk can count
+    assert await content(connector, world.place, entry.id) == b"x"
+
+
+async def test_a_folder_below_that_may_not_be_read(world: Folder, monkeypatch: pytest.MonkeyPatch):
+    await world.seed(world.place, PERMANENT, "goed.txt", b"x")
+    await world.seed(world.place, f"{PERMANENT}/dicht", "a.txt", b"x")
+    connector, real = await world.open(), os.open
+
+    def refuse(path: str, *args: Any, **kwargs: Any) -> int:
+        if path == "dicht":
+            raise PermissionError(errno.EACCES, "")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert [e.name for e in await everything(connector, world.place)] == ["goed.txt"]
+    inner = Place("300001", world.place.root, (f"{PERMANENT}/dicht",))
+    with pytest.raises(PermissionDenied):
+        await connector.list(inner)
+
+
+async def test_a_source_that_is_away_is_told_in_every_call(world: Folder):
+    await world.seed(world.place, PERMANENT, "a.txt", b"x")
+    connector = await world.open(writable=True)
+    world.path.rename(world.path.with_name("weg"))
+    for call in (
+        connector.list(world.place),
+        connector.stat(world.place, f"{PERMANENT}/a.txt"),
+        connector.read(world.place, f"{PERMANENT}/a.txt"),
+        connector.put(world.place, PERMANENT, "b.txt", pieces(b"x")),
+    ):
+        with pytest.raises(Unavailable):
+            await call
+    report = await connector.check(Scope.CONNECTIVITY)
+    assert [(f.field, f.code) for f in report.findings if not f.ok] == [("path", "unavailable")]
+
+
+async def test_a_share_that_is_not_mounted(world: Folder):
+    await world.seed(world.place, PERMANENT, "a.txt", b"x")
+    connector = await world.open(mounted=True)
+    with pytest.raises(Unavailable):
+        await connector.list(world.place)
+    assert (await (await world.open(path="/proc", mounted=True)).check(Scope.CONNECTIVITY)).ok
+
+
+# --- reading
+
+
+@pytest.mark.parametrize("size", [1000, SMALL, SMALL + 1, 3 * MIB])
+async def test_what_changes_while_it_is_read_is_told(world: Folder, size: int):
+    await world.seed(world.place, PERMANENT, "a.bin", bytes(size))
+    connector = await world.open()
+    reader = await connector.read(world.place, f"{PERMANENT}/a.bin")
+    got = await anext(aiter(reader))
+    with world.at(world.place, PERMANENT, "a.bin").open("r+b") as out:
+        out.seek(size - 1)
+        out.write(b"!")
+    if size <= SMALL:  # it was here already, whole
+        assert got + await whole(reader) != b""
+        return
+    with pytest.raises(IntegrityError):
+        await whole(reader)
+
+
+async def test_what_becomes_shorter_is_told(world: Folder):
+    await world.seed(world.place, PERMANENT, "a.bin", bytes(3 * MIB))
+    connector = await world.open()
+    reader = await connector.read(world.place, f"{PERMANENT}/a.bin")
+    os.truncate(world.at(world.place, PERMANENT, "a.bin"), 200_000)
+    with pytest.raises(IntegrityError):
+        await whole(reader)
+
+
+async def test_a_document_that_is_replaced_is_read_as_it_was(world: Folder):
+    await world.seed(world.place, PERMANENT, "a.bin", b"oud" * MIB)
+    connector = await world.open()
+    reader = await connector.read(world.place, f"{PERMANENT}/a.bin")
+    path = world.at(world.place, PERMANENT, "a.bin")
+    path.with_name("nieuw").write_bytes(b"nieuw")
+    path.with_name("nieuw").rename(path)
+    assert await whole(reader) == b"oud" * MIB
+
+
+async def test_a_host_may_send_the_file_itself(world: Folder):
+    body = os.urandom(MIB)
+    await world.seed(world.place, PERMANENT, "a.bin", body)
+    connector = await world.open()
+    reader = await connector.read(world.place, f"{PERMANENT}/a.bin", offset=1000)
+    assert isinstance(reader, HasFile)
+    assert reader.length is not None
+    with tempfile.TemporaryFile() as out:
+        assert os.sendfile(out.fileno(), reader.fileno(), reader.offset, reader.length)
+        out.seek(0)
+        assert out.read() == body[1000:]
+    await reader.verify()
+    os.utime(world.at(world.place, PERMANENT, "a.bin"))
+    with pytest.raises(IntegrityError):
+        await reader.verify()
+    await reader.aclose()
+    small = await connector.read(world.place, f"{PERMANENT}/a.bin", length=1000)
+    assert not isinstance(small, HasFile)  # it is in memory already
+
+
+async def test_a_reader_that_is_left_while_its_thread_hangs(
+    world: Folder, monkeypatch: pytest.MonkeyPatch
+):
+    await world.seed(world.place, PERMANENT, "a.bin", bytes(MIB))
+    connector, real = await world.open(), os.pread
+    free, began = threading.Event(), threading.Event()
+    reader = await connector.read(world.place, f"{PERMANENT}/a.bin")
+    assert isinstance(reader, HasFile)
+    number = reader.fileno()
+
+    def hang(file: int, count: int, at: int) -> bytes:
+        began.set()
+        free.wait(10)
+        os.fstat(file)  # still open, and no other's
+        return real(file, count, at)
+
+    monkeypatch.setattr(os, "pread", hang)
+    task = asyncio.create_task(whole(reader))
+    await asyncio.to_thread(began.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.05)
+    os.fstat(number)  # the thread has it
+    free.set()
+    await gone(number)
+
+
+async def gone(number: int) -> None:
+    """Wait until a descriptor is closed."""
+    for _ in range(400):
+        try:
+            os.fstat(number)
+        except OSError:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it stays open")
+
+
+async def test_leaving_while_it_is_opened_leaks_nothing(
+    world: Folder, monkeypatch: pytest.MonkeyPatch
+):
+    await world.seed(world.place, PERMANENT, "a.bin", bytes(MIB))
+    connector = await world.open(writable=True)
+    await content(connector, world.place, f"{PERMANENT}/a.bin")
+    await asyncio.sleep(0.05)
+    before = descriptors()
+    for pause in (0, 0.0001, 0.0005, 0.001) * 25:
+        tasks = [
+            asyncio.create_task(connector.read(world.place, f"{PERMANENT}/a.bin")),
+            asyncio.create_task(connector.put(world.place, PERMANENT, "b", slowly(b"x" * MIB))),
+        ]
+        await asyncio.sleep(pause)
+        for task in tasks:
+            task.cancel()
+        for told in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(told, BaseException) and hasattr(told, "aclose"):
+                await told.aclose()
+    for _ in range(400):
+        if descriptors() <= before:
+            break
+        await asyncio.sleep(0.005)
+    assert descriptors() <= before
+    names = os.listdir(world.path / world.place.root / PERMANENT)
+    assert names == ["a.bin"]
+
+
+# --- writing
+
+
+async def pieces(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def slowly(body: bytes) -> AsyncIterator[bytes]:
+    while True:
+        yield body
+        await asyncio.sleep(0)
+
+
+async def test_sixteen_write_one_name_and_one_wins(world: Folder):
+    connector = await world.open(writable=True)
+    told = await asyncio.gather(
+        *(
+            connector.put(world.place, PERMANENT, "a.txt", pieces(b"%d" % i * 100_000))
+            for i in range(16)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(t, AlreadyExists) for t in told) == 15
+    winner = next(i for i, t in enumerate(told) if not isinstance(t, AlreadyExists))
+    got = await content(connector, world.place, f"{PERMANENT}/a.txt")
+    assert got == b"%d" % winner * 100_000
+    await asyncio.sleep(0.05)
+    assert os.listdir(world.path / world.place.root / PERMANENT) == ["a.txt"]
+
+
+async def test_nobody_sees_half_of_it(world: Folder):
+    connector = await world.open(writable=True)
+    seen: list[int] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield bytes(MIB)
+            seen.append(len(await everything(connector, world.place)))
+
+    entry = await connector.put(world.place, PERMANENT, "a.bin", body())
+    assert seen == [0] * 4
+    assert await everything(connector, world.place) == [entry]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+async def test_a_file_system_without_links(
+    world: Folder, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    def link(*_: Any, **__: Any) -> None:
+        raise OSError(number, "")
+
+    monkeypatch.setattr(os, "link", link)
+    connector = await world.open(writable=True)
+    await connector.put(world.place, PERMANENT, "a.txt", pieces(b"een"))
+    with pytest.raises(AlreadyExists):
+        await connector.put(world.place, PERMANENT, "a.txt", pieces(b"twee"))
+    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"een"
+    await asyncio.sleep(0.05)
+    assert os.listdir(world.path / world.place.root / PERMANENT) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (errno.ENOSPC, TooLarge),
+        (errno.EDQUOT, TooLarge),
+        (errno.EROFS, PermissionDenied),
+        (errno.EIO, Unavailable),
+        (errno.ESTALE, Unavailable),
+    ],
+)
+async def test_a_disk_that_takes_no_more(
+    world: Folder, monkeypatch: pytest.MonkeyPatch, number: int, error: type[SourceError]
+):
+    connector = await world.open(writable=True)
+
+    def refuse(*_: Any) -> int:
+        raise OSError(number, "")
+
+    monkeypatch.setattr(localfile.os, "write", refuse)
+    with pytest.raises(error) as told:
+        await connector.put(world.place, PERMANENT, "a.txt", pieces(b"x"))
+    assert told.value.native == errno.errorcode[number]
+    await asyncio.sleep(0.05)
+    assert os.listdir(world.path / world.place.root / PERMANENT) == []
