@@ -33,7 +33,6 @@ from gateway.connector.contract import (
 from gateway.connector.localfile import Draft, File, Root, Walk
 from gateway.connector.localread import Part, Wish, document
 from gateway.errors import (
-    ConditionFailed,
     ConfigInvalid,
     IntegrityError,
     NotFound,
@@ -104,7 +103,7 @@ class LocalConnector(Connector[LocalConfig]):
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. Page.next is the id of the last document given."""
-        way = Walk(_position(page), limit)
+        way = Walk(page or "", limit)
         folders = _outermost(place.folders)
         await self._do(localfile.walk, self._root, _root_of(place), folders, way)
         if way.left_out:
@@ -127,7 +126,7 @@ class LocalConnector(Connector[LocalConfig]):
     ) -> Reader:
         """See Connector.read. What comes back for a larger document is also a HasFile."""
         wish = Wish(offset, length, version)
-        return await self._do(self._open, place, id, wish, undo=Part.shut)
+        return await self._do(self._open, place, id, wish, undo=lambda part: part.shut())
 
     async def put(
         self,
@@ -220,20 +219,13 @@ def _root_of(place: Place) -> tuple[str, ...]:
     return localfile.parts_of(place.root)
 
 
-def _position(page: str | None) -> bytes:
-    try:
-        return (page or "").encode()
-    except UnicodeEncodeError:
-        raise ConditionFailed("the listing is no longer what it was") from None
-
-
 def _outermost(folders: Sequence[str]) -> Sequence[tuple[str, ...]]:
     """The published folders without those that lie in another one, in the order of their ids."""
     if "" in folders:
         return ((),)
     inner = tuple(f"{f}/" for f in folders)
     chosen = {f for f in folders if not f.startswith(inner)}
-    return [tuple(f.split("/")) for f in sorted(chosen, key=lambda f: f"{f}/".encode())]
+    return [tuple(f.split("/")) for f in sorted(chosen, key=lambda f: f"{f}/")]
 
 
 async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

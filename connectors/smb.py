@@ -11,11 +11,9 @@ A session belongs to one source; two firms never share one.
 import asyncio
 import contextlib
 import hashlib
-import re
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from pydantic import Field
@@ -35,29 +33,23 @@ from gateway.connector.contract import (
     Scope,
 )
 from gateway.connector.secret import Secret
-from gateway.connector.smbfile import Blocks, Found, Opened, folder, look, open_document
+from gateway.connector.smbfile import Blocks, Opened, folder, look, open_document
 from gateway.connector.smbshare import Address, Link, Share
+from gateway.connector.smbtree import NAME, entry_of, is_plain, is_safe, outermost, walk, ways
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,
     IntegrityError,
     NotFound,
-    PermissionDenied,
     RangeNotSatisfiable,
     SourceError,
     Unsupported,
 )
 
-_LONGEST_ID = 1024  # bytes in UTF-8, the contract's limit
-_LONGEST_NAME = 255  # UTF-16 units, of NTFS and of Samba
-_DEEPEST = 32  # folders below each other
 _THREADS = 12  # the guard's places for reads and listings
 _PATIENCE = 20.0  # seconds without a sign of life
 _FAST = 0.25  # seconds in which a block is taken by who can take more
-_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
-_NAME = r'^[^\\/:*?"<>|\x00-\x1f]+$'
 
-_PLAIN = re.compile(_NAME)
 
 T = TypeVar("T")
 
@@ -67,9 +59,9 @@ class SmbConfig(ConnectorConfig):
 
     host: str = Field(pattern=r"^[A-Za-z0-9._:-]+$", description="Name or address of the server")
     port: int = Field(445, ge=1, le=65535, description="TCP port")
-    share: str = Field(pattern=_NAME, description="Name of the share, without backslashes")
+    share: str = Field(pattern=NAME, description="Name of the share, without backslashes")
     path: str = Field("", description='Folder of the share that the places are below ("a/b")')
-    username: str = Field(pattern=_NAME, description="Who signs in, without the domain")
+    username: str = Field(pattern=NAME, description="Who signs in, without the domain")
     domain: str = Field("", description="Windows domain or workgroup of the user")
     password: Secret = Field(description="Password, as env:NAME or file:/path")
     encrypt: bool = Field(False, description="Encrypt all traffic (SMB 3); refuse who cannot")
@@ -92,7 +84,7 @@ class Smb(Connector[SmbConfig]):
     async def open(cls, config: SmbConfig, context: Context) -> Self:
         """See Connector.open."""
         context.egress.check_host(config.host, config.port, option="host")
-        if not all(_is_plain(part) for part in config.path.split("/") if part):
+        if not all(is_plain(part) for part in config.path.split("/") if part):
             raise ConfigInvalid("a path below the share is expected", field="path")
         user = f"{config.domain}\\{config.username}" if config.domain else config.username
         share = Share(
@@ -142,7 +134,7 @@ class Smb(Connector[SmbConfig]):
         """See Connector.stat."""
         path, parents = self._path(place, id)
         found = await self._run(lambda link, stop: look(link, path, parents, stop))
-        return _told(id, found)
+        return entry_of(id, found)
 
     async def read(
         self,
@@ -162,7 +154,7 @@ class Smb(Connector[SmbConfig]):
             lambda link, stop: open_document(link, path, parents, offset, most, stop)
         )
         try:
-            entry = _told(id, opened.found)
+            entry = entry_of(id, opened.found)
             if version is not None and version != entry.version:
                 raise ConditionFailed
             size = opened.found.size
@@ -198,8 +190,9 @@ class Smb(Connector[SmbConfig]):
         try:
             await self._write(opened, body, size, sha256)
             await self._run(lambda _, stop: smbput.finish(opened, path, not if_absent, stop))
-        finally:
+        except BaseException:
             self.drop(opened)
+            raise
         return await self.stat(place, id)
 
     async def aclose(self) -> None:
@@ -255,19 +248,18 @@ class Smb(Connector[SmbConfig]):
     def _path(self, place: Place, id: str) -> tuple[str, Sequence[str]]:
         """The path, and its parents below the root. NotFound outside the published part."""
         root, parts = self._root(place), tuple(id.split("/"))
-        if not _is_safe(root, parts) or not place.holds(parts[:-1]):
+        if not is_safe(root, parts) or not place.holds(parts[:-1]):
             raise NotFound
-        parents = ["\\".join((*root, *parts[:count])) for count in range(1, len(parts))]
-        return "\\".join((*root, *parts)), parents
+        return "\\".join((*root, *parts)), ways(root, parts)
 
     def _some(
         self, link: Link, place: Place, after: tuple[str, ...], limit: int, stop: threading.Event
     ) -> Sequence[Entry]:
         """Up to one document more than `limit`."""
         root, found = self._root(place), list[Entry]()
-        for published in _outermost(place.folders):
-            if _is_safe(root, published) and published >= after[: len(published)]:
-                for entry in _walk(link, root, published, after, stop):
+        for published in outermost(place.folders):
+            if is_safe(root, published) and published >= after[: len(published)]:
+                for entry in walk(link, root, published, after, stop):
                     found.append(entry)
                     if len(found) > limit:
                         return found
@@ -358,78 +350,6 @@ class SmbReader:
             self._source.finish(self._blocks)
 
 
-def _walk(
-    link: Link,
-    root: Sequence[str],
-    parts: tuple[str, ...],
-    after: tuple[str, ...],
-    stop: threading.Event,
-    above: frozenset[int] = frozenset(),
-) -> Iterator[Entry]:
-    """Documents in and below a folder, in the order of their names, from `after` on."""
-    try:
-        rows = sorted(folder(link, "\\".join((*root, *parts)), stop), key=lambda row: row.name)
-    except NotFound as e:
-        if isinstance(e, PermissionDenied) and not above:
-            raise  # the published folder itself; one below it is left out
-        return
-    folded = "".join(f"{part}/" for part in parts)
-    room = _LONGEST_ID - len(folded.encode())
-    for row in rows:
-        here = (*parts, row.name)
-        if (after and here < after[: len(here)]) or not _is_plain(row.name):
-            continue
-        if not row.is_folder:
-            if here != after and len(row.name.encode()) <= room:
-                yield _entry(folded + row.name, row.name, parts, row)
-        elif len(here) < _DEEPEST and row.number not in above:
-            # A folder among those above it holds itself, through a link at the server.
-            yield from _walk(link, root, here, after, stop, above | {row.number or -len(here)})
-
-
-def _told(id: str, found: Found) -> Entry:
-    *parts, name = id.split("/")
-    return _entry(id, name, tuple(parts), found)
-
-
-def _entry(id: str, name: str, parts: tuple[str, ...], found: Found) -> Entry:
-    version = f"{found.modified:x}-{found.size:x}-{found.number:x}"
-    return Entry(id, name, parts, found.size, _moment(found.modified), version=version)
-
-
-def _moment(ticks: int) -> datetime | None:
-    try:
-        return _EPOCH + timedelta(microseconds=ticks // 10)
-    except OverflowError:
-        return None
-
-
-def _is_plain(part: str) -> bool:
-    """Whether a name means itself to every server."""
-    if part.isascii():
-        short = len(part) <= _LONGEST_NAME
-    else:
-        try:
-            short = len(part.encode("utf-16-le")) <= 2 * _LONGEST_NAME
-        except UnicodeEncodeError:
-            return False
-    return (
-        short
-        and _PLAIN.match(part) is not None
-        and part[-1] not in ". "
-        and not part.startswith(smbput.PREFIX)
-    )
-
-
-def _is_safe(root: Sequence[str], parts: Sequence[str]) -> bool:
-    """Whether a path leads nowhere but below the root."""
-    return (
-        len(parts) <= _DEEPEST
-        and all(_is_plain(part) for part in (*root, *parts))
-        and len("/".join(parts).encode()) <= _LONGEST_ID
-    )
-
-
 async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """The body in blocks of some size: each is a round trip."""
     waiting = bytearray()
@@ -440,11 +360,3 @@ async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             waiting.clear()
     if waiting:
         yield bytes(waiting)
-
-
-def _outermost(folders: Sequence[str]) -> Sequence[tuple[str, ...]]:
-    """The published folders without those that lie in another one, in order."""
-    if "" in folders:
-        return ((),)
-    inner = tuple(f"{f}/" for f in folders)
-    return sorted({tuple(f.split("/")) for f in folders if not f.startswith(inner)})

@@ -110,7 +110,13 @@ class Threads:
         future: asyncio.Future[T] = loop.create_future()
         work = partial(contextvars.copy_context().run, _held, call, *args)
         self._put(_Call(work, loop, future, partial(self._unwanted, undo)))
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # The result may have come just before: then nobody takes it any more.
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._unwanted(undo, future.result())
+            raise
 
     def soon(self, call: Callable[..., object], *args: Any) -> None:
         """`call(*args)` some time, also while the pool closes; nobody waits, errors are lost."""

@@ -14,10 +14,10 @@ The contract in tests is `gateway.connector.conformance`; a connector is right w
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -78,9 +78,8 @@ class Place:
         return any(not f or path == f or path.startswith(f + "/") for f in self.folders)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One document of a dossier.
+class Entry(NamedTuple):
+    """One document of a dossier. A tuple, for they are made by the thousand.
 
     id: what `stat` and `read` take; opaque to everyone but the connector; any Unicode, at
         most 1,024 bytes in UTF-8, and the same for as long as the document stays where it is.
@@ -101,7 +100,7 @@ class Entry:
     media_type: str | None = None
     version: str | None = None
     checksum: tuple[str, bytes] | None = None
-    meta: Mapping[str, str] = field(default_factory=lambda: _NO_META)
+    meta: Mapping[str, str] = _NO_META
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,11 +62,7 @@ def error_of(error: OSError) -> SourceError:
 def parts_of(path: str) -> tuple[str, ...]:
     """The parts of a relative path. Raises NotFound for anything that is not plainly one."""
     parts = tuple(path.split("/"))
-    try:
-        too_long = len(path.encode()) > _LONGEST_ID
-    except UnicodeEncodeError:
-        raise NotFound from None
-    if too_long or len(parts) > _DEEPEST or not all(map(_is_plain, parts)):
+    if len(parts) > _DEEPEST or not _fits(path) or not all(map(_is_plain, parts)):
         raise NotFound
     return parts
 
@@ -124,37 +120,28 @@ def _step(opened: int, part: str, flags: int) -> int:
         os.close(opened)
 
 
-def entry_of(id: str, parts: tuple[str, ...], found: os.stat_result) -> Entry:
-    """The document of an id, which is its parts joined."""
-    return Entry(
-        id=id,
-        name=parts[-1],
-        folder=parts[:-1],
-        size=found.st_size,
-        modified=_moment(found.st_mtime),
-        version=_version(found),
-    )
+def entry_of(id: str, folder: tuple[str, ...], name: str, found: os.stat_result) -> Entry:
+    """The document of an id, which is its folder and name joined."""
+    try:
+        at = datetime.fromtimestamp(found.st_mtime, UTC)
+    except (OverflowError, ValueError):  # nobody's document is from the year 30,000
+        at = None
+    return Entry(id, name, folder, found.st_size, at, None, _version(found))
 
 
 def _version(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
 
 
-def _moment(seconds: float) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError):  # nobody's document is from the year 30,000
-        return None
-
-
 @dataclass(slots=True)
 class Walk:
-    """Documents in the order of their ids in UTF-8, the ones after `after`.
+    """Documents in the order of their ids, the ones after `after`.
 
-    left_out: how many names could not be shown or read back, or not be looked into.
+    Text is compared by its code points, which is the order of UTF-8 too. left_out: how many names
+    could not be shown or read back, or not be looked into.
     """
 
-    after: bytes
+    after: str
     limit: int
     found: list[Entry] = field(default_factory=list)
     left_out: int = 0
@@ -168,38 +155,39 @@ class Walk:
         """Take what is in and below an open folder, and close it. Raises OSError."""
         try:
             prefix = "".join(f"{p}/" for p in parts)
-            for key, entry, is_folder in sorted(self._names(opened, prefix.encode())):
-                if self.full:
-                    return
-                if is_folder:
-                    self._into(opened, (*parts, entry))
+            start = len(prefix)
+            for key in sorted(self._ids(opened, prefix)):
+                if key[-1] == "/":
+                    self._into(opened, (*parts, key[start:-1]))
                 else:
-                    self._take(opened, prefix + entry, (*parts, entry), key)
+                    self._take(opened, key, parts, key[start:])
+                if len(self.found) > self.limit:
+                    return
         finally:
             os.close(opened)
 
-    def _names(self, opened: int, prefix: bytes) -> Iterator[tuple[bytes, str, bool]]:
-        """What may hold documents after `after`, as (id, name, is it a folder)."""
+    def _ids(self, opened: int, prefix: str) -> list[str]:
+        """What may hold documents after `after`: ids, with a "/" behind a folder's."""
+        after, keys = self.after, []
         with os.scandir(opened) as found:
             for one in found:
-                is_folder = one.is_dir(follow_symlinks=False)
-                if not (is_folder or one.is_file(follow_symlinks=False)):
+                key = prefix + one.name
+                if one.is_dir(follow_symlinks=False):
+                    key += "/"
+                    if key < after and not after.startswith(key):
+                        continue
+                elif key <= after or not one.is_file(follow_symlinks=False):
                     continue
-                key = self._key(prefix, one.name, is_folder)
-                ahead = key > self.after or (is_folder and self.after.startswith(key))
-                if key and ahead:
-                    yield key, one.name, is_folder
+                if self._usable(one.name, key):
+                    keys.append(key)
+        return keys
 
-    def _key(self, prefix: bytes, name: str, is_folder: bool) -> bytes:
-        """The id, with a "/" after a folder; empty for a name that nobody can use."""
-        try:
-            key = prefix + name.encode() + b"/" * is_folder
-        except UnicodeEncodeError:
-            key = b""
-        if "\\" in name or len(key) > _LONGEST_ID or not key:
+    def _usable(self, name: str, key: str) -> bool:
+        """Whether an address can lead back to it."""
+        if not _fits(key) or "\\" in name:
             self.left_out += 1
-            return b""
-        return b"" if name.startswith(PARTIAL) else key
+            return False
+        return not name.startswith(PARTIAL)
 
     def _into(self, above: int, parts: tuple[str, ...]) -> None:
         if len(parts) >= _DEEPEST:
@@ -212,13 +200,21 @@ class Walk:
         except PermissionError:
             self.left_out += 1
 
-    def _take(self, opened: int, id: str, parts: tuple[str, ...], key: bytes) -> None:
+    def _take(self, opened: int, id: str, folder: tuple[str, ...], name: str) -> None:
         try:
-            found = os.stat(parts[-1], dir_fd=opened, follow_symlinks=False)
+            found = os.stat(name, dir_fd=opened, follow_symlinks=False)
         except FileNotFoundError:
             return
         if stat.S_ISREG(found.st_mode):
-            self.found.append(entry_of(id, parts, found))
+            self.found.append(entry_of(id, folder, name, found))
+
+
+def _fits(id: str) -> bool:
+    """Whether it is Unicode, and no longer than an id may be."""
+    try:
+        return len(id if id.isascii() else id.encode()) <= _LONGEST_ID
+    except UnicodeEncodeError:
+        return False
 
 
 def walk(
@@ -226,7 +222,7 @@ def walk(
 ) -> Walk:
     """Take what is in the folders below `above`, which come in order. Raises OSError."""
     for parts in folders:
-        key = "".join(f"{p}/" for p in parts).encode()
+        key = "".join(f"{p}/" for p in parts)
         if way.full or (key < way.after and not way.after.startswith(key)):
             continue
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -287,7 +283,7 @@ def open_document(root: Root, above: tuple[str, ...], id: str) -> tuple[int, Ent
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             raise NotFound
-        return file, entry_of(id, parts, found)
+        return file, entry_of(id, parts[:-1], parts[-1], found)
     except BaseException:
         os.close(file)
         raise
@@ -341,7 +337,7 @@ class Draft:
             else:
                 os.replace(self._name, parts[-1], src_dir_fd=self._folder, dst_dir_fd=self._folder)
             _sync_folder(self._folder)
-            return entry_of(id, parts, os.fstat(file))
+            return entry_of(id, parts[:-1], parts[-1], os.fstat(file))
 
     def discard(self) -> None:
         """Close it; what has no name yet goes."""

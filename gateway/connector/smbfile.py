@@ -192,7 +192,7 @@ def folder(link: Link, path: str, stop: threading.Event) -> Iterator[Found]:
                     if e.native in _NO_MORE:
                         return
                     raise
-                yield from _rows(_output(answer))
+                yield from rows(_output(answer))
                 if not waiting:
                     waiting += link.send(_asking(handle), payload=_LIST)
         finally:
@@ -265,15 +265,19 @@ class Blocks:
             close(link, self._opened.handle)
 
 
-def refuse_link(link: Link, path: str, stop: threading.Event) -> None:
-    """Raises NotFound when this folder is not there, or is a link."""
-    opened, closed = link.send(*_looking_at(path))
-    link.forget([closed])
-    try:
-        _refuse(link.answer(opened, stop))
-    except Stopped:
-        link.forget([opened])
-        raise
+def refuse_links(link: Link, folders: Sequence[str], stop: threading.Event) -> None:
+    """Raises NotFound when one of these is not there, or is a link."""
+    for path in folders:
+        if link.knows(path):
+            continue
+        opened, closed = link.send(*_looking_at(path))
+        link.forget([closed])
+        try:
+            _refuse(link.answer(opened, stop))
+        except Stopped:
+            link.forget([opened])
+            raise
+        link.remember(path)
 
 
 def _looking_at(path: str) -> tuple[Any, Any]:
@@ -331,7 +335,8 @@ def _data(body: bytes) -> memoryview:
 _ROW = struct.Struct("<I20xQ8xQ8xIII28xQ")  # next, written, end, attributes, name, tag, number
 
 
-def _rows(data: bytes) -> Iterator[Found]:
+def rows(data: bytes) -> Iterator[Found]:
+    """What a listing tells, without links. Raises ProtocolError."""
     at, end = 0, len(data)
     while True:
         if at + 104 > end:

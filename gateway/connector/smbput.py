@@ -36,12 +36,13 @@ def begin(link: Link, parts: Sequence[str], root: int, stop: threading.Event) ->
     parts: of the folder, from the share on. root: how many of them are the place's own; the
     ones after it may not be links (NotFound).
     """
+    below = ["\\".join(parts[:count]) for count in range(root + 1, len(parts) + 1)]
     try:
-        _check(link, parts, root, stop)
+        smbfile.refuse_links(link, below, stop)
         return _new(link, parts, stop)
     except NotFound:
         _make_folders(link, parts, stop)
-        _check(link, parts, root, stop)
+        smbfile.refuse_links(link, below, stop)
         return _new(link, parts, stop)
 
 
@@ -58,7 +59,7 @@ def write(opened: Opened, offset: int, data: bytes, stop: threading.Event) -> No
 
 
 def finish(opened: Opened, path: str, replace: bool, stop: threading.Event) -> None:
-    """Give it its name. Raises AlreadyExists; then it is still marked to go."""
+    """Give it its name, and close it. Raises AlreadyExists; then it is open, and marked to go."""
     link, handle = opened.link, opened.handle
     flush = SMB2FlushRequest()
     flush["file_id"] = handle
@@ -71,11 +72,8 @@ def finish(opened: Opened, path: str, replace: bool, stop: threading.Event) -> N
     except BaseException:
         _mark(opened, True, threading.Event())
         raise
-
-
-def discard(opened: Opened) -> None:
-    """Close it; what has no name yet is gone then."""
-    smbfile.close(opened.link, opened.handle)
+    # Waited for: a server may set the time of the last change when the document is closed.
+    link.call(smbfile.closing(handle), stop)
 
 
 def _new(link: Link, parts: Sequence[str], stop: threading.Event) -> Opened:
@@ -88,11 +86,6 @@ def _new(link: Link, parts: Sequence[str], stop: threading.Event) -> Opened:
     opened = Opened(link, made[64:80], Found(path, False, 0, 0, 0))
     _mark(opened, True, stop)
     return opened
-
-
-def _check(link: Link, parts: Sequence[str], root: int, stop: threading.Event) -> None:
-    for count in range(root + 1, len(parts) + 1):
-        smbfile.refuse_link(link, "\\".join(parts[:count]), stop)
 
 
 def _make_folders(link: Link, parts: Sequence[str], stop: threading.Event) -> None:

@@ -6,6 +6,7 @@ a guesser one chance in 200,000.
 
 import re
 import secrets
+import unicodedata
 from datetime import timedelta
 from enum import StrEnum
 
@@ -17,6 +18,12 @@ SENDS = 3
 
 _DIGITS = re.compile(r"^[0-9]{6}$")
 _BETWEEN = re.compile(r"[\s\-–.]+")
+#: Letters of a name that fit: those of GSM 03.38 that take one place. Any other would make the
+#: whole message Unicode, of 70 characters a segment instead of 160.
+_GSM = frozenset(
+    "@£$¥èéùìòÇØøÅåÆæßÉ !\"#%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
 
 
 class Purpose(StrEnum):
@@ -44,6 +51,13 @@ def entered(*boxes: str) -> str | None:
 
 def message(code: str, firm: str, language: str) -> str:
     """The text: one segment, what it is for first, and never to be passed on."""
+    firm = "".join(map(_fitting, firm))
     if language == "en":
         return f"{shown(code)} is your code to sign in at {firm}. Never share this code."
     return f"{shown(code)} is uw code om in te loggen bij {firm}. Geef deze code nooit door."
+
+
+def _fitting(sign: str) -> str:
+    """A sign that fits into the message: itself, without its accent, or nothing."""
+    plain = sign if sign in _GSM else unicodedata.normalize("NFKD", sign)[:1]
+    return plain if plain in _GSM else ""

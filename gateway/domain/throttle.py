@@ -18,6 +18,10 @@ class Limit:
 ACCOUNT = Limit("account", 5, timedelta(minutes=15))
 NETWORK = Limit("network", 50, timedelta(minutes=15))
 EVERYONE = Limit("everyone", 3000, timedelta(minutes=15))
+#: Wrong passwords one after another before an account's password is good for nothing until
+#: another one is chosen by a mailed link (NIST 800-63B 5.2.2). A right one starts anew; so does a
+#: year, for the rows of usernames that never existed must end some day.
+CONSECUTIVE = Limit("consecutive", 100, timedelta(days=365))
 #: Text messages in all; those to one number are configured (`per_number`).
 SMS_ALL = Limit("sms-all", 2000, timedelta(hours=1))
 #: Mails that somebody asks for without being signed in.

@@ -132,3 +132,19 @@ asyncio.run(main())
     start = time.monotonic()
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
     assert time.monotonic() - start < 20
+
+
+async def test_a_result_that_comes_with_the_cancellation_is_undone(threads: Threads):
+    """Both in one turn of the loop: the result first, so the call can no longer be cancelled."""
+    undone: list[int] = []
+    for _ in range(20):
+        task = asyncio.create_task(threads.run(lambda: 1, undo=undone.append))
+        await asyncio.sleep(0)
+        time.sleep(0.003)  # the thread is done, the loop does not know
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await asyncio.gather(task, return_exceptions=True)
+    for _ in range(200):
+        if len(undone) == 20:
+            break
+        await asyncio.sleep(0.005)
+    assert undone == [1] * 20

@@ -9,6 +9,7 @@ import random
 import resource
 import shutil
 import socket
+import struct
 import threading
 import time
 import uuid
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from smbprotocol.open import CreateDisposition
 
 from connectors.smb import Smb, SmbConfig
@@ -42,8 +45,10 @@ from gateway.connector.smbfile import (
     Opened,
     creating,
     look,
+    rows,
 )
 from gateway.connector.smbshare import Link
+from gateway.connector.smbtree import is_plain
 from gateway.errors import (
     AlreadyExists,
     AuthFailed,
@@ -374,7 +379,7 @@ def plant(connector: Smb, path: str) -> None:
     made = link.call(creating(name, WRITE_DATA, 0, CreateDisposition.FILE_CREATE))
     opened = Opened(link, made[64:80], Found("", False, 0, 0, 0))
     smbput.write(opened, 0, b"GEHEIM", stop)
-    smbput.discard(opened)
+    opened.close()
     assert look(link, name, (), stop).size == 6
 
 
@@ -567,3 +572,52 @@ async def test_the_address_is_the_one_that_was_checked(
     again = await world.open(host="nas.example")
     assert await everything(again, world.place) == []
     assert asked == ["nas.example", "nas.example", HOST]  # the last is told by its number
+
+
+# --- what this Samba has none of: reparse points, as a Windows server shows them
+
+
+def row(name: str, attributes: int, tag: int = 0, more: bool = True) -> bytes:
+    """One row of a listing, [MS-FSCC] 2.4.22."""
+    encoded = name.encode("utf-16-le")
+    size = (104 + len(encoded) + 7) // 8 * 8
+    head = struct.pack(
+        "<I20xQ8xQ8xIII28xQ", size if more else 0, 0, 5, attributes, len(encoded), tag, 9
+    )
+    return (head + encoded).ljust(size, b"\0")
+
+
+def test_links_of_windows_are_left_out_and_kept_files_are_not() -> None:
+    junction, symlink, dfs, dedup, cloud = (
+        0xA0000003, 0xA000000C, 0x8000000A, 0x80000013, 0x9000001A,
+    )  # fmt: skip
+    listing = b"".join(
+        (
+            row(".", 0x10),
+            row("map", 0x10),
+            row("naar-elders", 0x410, junction),
+            row("snelkoppeling.pdf", 0x420, symlink),
+            row("naamruimte", 0x410, dfs),
+            row("ontdubbeld.pdf", 0x420, dedup),
+            row("wolk.pdf", 0x420, cloud),
+            row("gewoon.pdf", 0x20, more=False),
+        )
+    )
+    found = {f.name: f.is_folder for f in rows(listing)}
+    assert found == {
+        "map": True, "ontdubbeld.pdf": False, "wolk.pdf": False, "gewoon.pdf": False,
+    }  # fmt: skip
+
+
+@given(st.binary(max_size=400))
+def test_a_listing_of_anything_is_a_listing_or_an_error(data: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        for found in rows(data):
+            assert found.name not in (".", "..")
+
+
+@given(st.text(max_size=20))
+def test_a_plain_name_has_nothing_that_leads_elsewhere(name: str) -> None:
+    if is_plain(name):
+        assert not set('\\/:*?"<>|\0\n') & set(name)
+        assert name.strip(" .") != ""
