@@ -381,7 +381,7 @@ def _position(page: str | None) -> tuple[int, int]:
     """Row and document in it. Raises NotFound for what `list` did not give."""
     match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", page or "0.0")
     if match is None:
-        raise NotFound("no such page")
+        raise ConditionFailed("no such page")
     return int(match[1]), int(match[2])
 
 

@@ -26,11 +26,11 @@ async def run(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
     clock = asyncio.get_running_loop().time
     while not stop.is_set():
         try:
-            await letters.deliver_due(portal, mailer, datetime.now(UTC))
+            sent = await letters.deliver_due(portal, mailer, datetime.now(UTC))
             if cleaned is None or clock() - cleaned >= CLEAN:
                 await _forget(portal)
                 cleaned = clock()
-            rest, wait = REST, LOOK
+            rest, wait = REST, 0.0 if sent else LOOK
         except PortalError as e:
             log.get().warning("worker_waits", error=str(e), seconds=rest)
             rest, wait = min(rest * 2, REST_MOST), rest

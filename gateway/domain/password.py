@@ -8,6 +8,7 @@ Weighing a password takes up to a tenth of a second: never on the event loop.
 """
 
 import re
+import threading
 import unicodedata
 from collections.abc import Iterable
 
@@ -22,19 +23,22 @@ _WEIGHED = 72
 #: Passwords that everybody tries first: this many of zxcvbn's list, which is English for the most
 #: part, and what is chosen in this country and this trade.
 _COMMON = 10_000
-_DUTCH = (
+_DUTCH = re.findall(
+    r"\w+",
     "welkom wachtwoord geheim hallo inloggen toegang portaal kantoor accountant boekhouder"
     " boekhouding administratie belasting aangifte jaarrekening factuur bedrijf"
     " maandag dinsdag woensdag donderdag vrijdag zaterdag zondag januari februari maart april"
     " juni juli augustus september oktober november december lente zomer herfst winter vakantie"
     " kerst voetbal ajax feyenoord oranje nederland holland amsterdam rotterdam utrecht denhaag"
-    " eindhoven groningen lieverd schatje liefje familie zonnebloem"
-).split()
+    " eindhoven groningen lieverd schatje liefje familie zonnebloem",
+)
 _LEET = str.maketrans("430157@$!", "aeoistasi")
 #: Signs that zxcvbn takes for letters. It tries every reading of every one of them: with twenty
 #: kinds in one password that takes seconds.
 _READINGS = frozenset("4@8({[<369|!1/-+0$57%2")
 _KINDS = 5
+#: zxcvbn keeps the words of the call under way in a global.
+_ALONE = threading.Lock()
 
 TOO_SHORT = "Kies een wachtwoord van ten minste 12 tekens."
 TOO_LONG = "Kies een wachtwoord van ten hoogste 128 tekens."
@@ -85,5 +89,6 @@ def _score(text: str, own: Iterable[str]) -> int:
     """How hard it is to guess, 0 to 4."""
     kinds = list(dict.fromkeys(c for c in text if c in _READINGS))
     plain = text.translate({ord(c): "~" for c in kinds[_KINDS:]})
-    score: int = zxcvbn(plain[:_WEIGHED], user_inputs=[*own, *_DUTCH])["score"]
+    with _ALONE:
+        score: int = zxcvbn(plain[:_WEIGHED], user_inputs=[*own, *_DUTCH])["score"]
     return score

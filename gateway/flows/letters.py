@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from gateway import log
 from gateway.domain.firm import Firm
+from gateway.domain.keys import SealBroken
 from gateway.flows.portal import Portal
 from gateway.notify.mail import Mail, Mailer, MailFailed, render
 from gateway.store import outbox
@@ -14,6 +15,8 @@ from gateway.store.database import Connection
 PATIENCE = timedelta(days=3)
 #: How long one attempt may take before another process may make the next.
 ATTEMPT = timedelta(minutes=2)
+#: Letters in one call of `deliver_due`, so that a worker that is told to stop does.
+MOST = 50
 
 
 async def put(
@@ -37,14 +40,14 @@ async def put(
 
 
 async def deliver_due(portal: Portal, mailer: Mailer, now: datetime) -> int:
-    """Send everything that is due; how many went out."""
+    """Send what is due, `MOST` at the most, each firm in its turn; how many went out."""
     async with portal.db.connection() as c:
-        firms = await outbox.firms(c, now)
+        names = await outbox.firms(c, now)
+    waiting = [portal.firms[n] for n in names if n in portal.firms]
     sent = 0
-    for name in firms:
-        firm = portal.firms.get(name)
-        while firm is not None and await _one(portal, mailer, firm, now):
-            sent += 1
+    while waiting and sent < MOST:
+        waiting = [firm for firm in waiting if await _one(portal, mailer, firm, now)]
+        sent += len(waiting)
     return sent
 
 
@@ -54,16 +57,8 @@ async def _one(portal: Portal, mailer: Mailer, firm: Firm, now: datetime) -> boo
         letter = await outbox.claim(c, now, now + ATTEMPT)
     if letter is None:
         return False
-    payload = json.loads(portal.keys.open("letter", letter.payload_sealed))
-    mail = Mail(
-        sender=firm.mail.sender,
-        sender_name=firm.mail_name,
-        recipient=portal.keys.open("recipient", letter.recipient_sealed),
-        id=f"{letter.id}@{firm.mail.sender.rpartition('@')[2]}",
-        **render(letter.event, payload["language"], firm, portal.base_url, payload["values"]),
-    )
     try:
-        await mailer.send(mail)
+        await mailer.send(_written(portal, firm, letter))
     except MailFailed as e:
         await _failed(portal, firm, letter, now, e)
         return False
@@ -73,11 +68,27 @@ async def _one(portal: Portal, mailer: Mailer, firm: Firm, now: datetime) -> boo
     return True
 
 
+def _written(portal: Portal, firm: Firm, letter: outbox.Letter) -> Mail:
+    """The letter as it goes out. Raises MailFailed for one that never can."""
+    try:
+        payload = json.loads(portal.keys.open("letter", letter.payload_sealed))
+        recipient = portal.keys.open("recipient", letter.recipient_sealed)
+    except SealBroken as e:
+        raise MailFailed("sealed with another key", retryable=False) from e
+    return Mail(
+        sender=firm.mail.sender,
+        sender_name=firm.mail_name,
+        recipient=recipient,
+        id=f"{letter.id}@{firm.mail.sender.rpartition('@')[2]}",
+        **render(letter.event, payload["language"], firm, portal.base_url, payload["values"]),
+    )
+
+
 async def _failed(
     portal: Portal, firm: Firm, letter: outbox.Letter, now: datetime, error: MailFailed
 ) -> None:
     final = not error.retryable or now - letter.created_at > PATIENCE
-    wait = min(timedelta(minutes=2 ** min(letter.tries, 9) / 2), timedelta(hours=6))
+    wait = min(timedelta(minutes=2 ** min(letter.tries, 10) / 2), timedelta(hours=6))
     async with portal.db.tenant(firm.id) as c:
         if final:
             await outbox.give_up(c, letter.id, str(error))

@@ -6,17 +6,18 @@ signing in at once wait for one another, and the event loop for none of them.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 from argon2.low_level import Type
 
 from gateway.domain.keys import Keys
-from gateway.domain.password import normal
+from gateway.domain.password import fault, normal
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
@@ -41,6 +42,10 @@ class Passwords:
         right = await self._run(_verified, hashed or self._dummy, self._peppered(password))
         return right and hashed is not None
 
+    async def fault(self, password: str, policy: str, words: Iterable[str]) -> str | None:
+        """What is wrong with a new password (gateway.domain.password.fault)."""
+        return await self._run(fault, password, policy, tuple(words))
+
     @staticmethod
     def outdated(hashed: str) -> bool:
         """Whether it was made with other parameters than today's."""
@@ -53,7 +58,7 @@ class Passwords:
     def _peppered(self, password: str) -> str:
         return self._keys.digest("password", normal(password))
 
-    async def _run(self, call: Callable[..., T], *args: str) -> T:
+    async def _run(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
 
 

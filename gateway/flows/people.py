@@ -4,6 +4,7 @@ A mailed link only lets somebody choose a password. It never signs in: the code 
 asked (ASVS 6.4.3). Opening it changes nothing (mail scanners open links); sending the form does.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,8 +16,8 @@ from gateway.domain.person import RETURNS, Person, Role, State
 from gateway.errors import Denied, Invalid
 from gateway.flows import letters
 from gateway.flows.portal import Portal
-from gateway.flows.signing_in import From, now
-from gateway.flows.throttling import take
+from gateway.flows.signing_in import From, as_username, now
+from gateway.flows.throttling import forgive, take, unhurried
 from gateway.store import audit, klanten, links, persons, sessions
 from gateway.store.database import Connection
 
@@ -24,6 +25,8 @@ LIFETIMES = {"password": timedelta(hours=1), "invitation": timedelta(hours=72)}
 NO_MOBILE = "Vul een mobiel nummer in, bijvoorbeeld 06 12345678."
 NOT_EQUAL = "De twee wachtwoorden zijn niet gelijk."
 NO_MAIL = "Vul een e-mailadres in."
+_MAIL = re.compile(r"[^@\s<>\"(),:;\\\[\]]+@[^@\s<>\"(),:;\\\[\]]+\.[^@\s<>\"(),:;\\\[\]]+")
+_KLANT_NUMBER = re.compile(r"[\w./-]{1,40}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,10 @@ async def add(
 ) -> Person:
     """A new person, with an invitation by mail. Raises Invalid with every fault."""
     number = phone.mobile(mobile, portal.sms_countries)
+    username = as_username(username)
+    name = " ".join(name.split()) or username
     faults = {} if number else {"mobile": NO_MOBILE}
-    if "@" not in username.strip("@") or len(username) > 254:
+    if not _MAIL.fullmatch(username):
         faults["username"] = NO_MAIL
     async with portal.db.tenant(firm.id) as c:
         for klant in klanten_of:
@@ -104,8 +109,19 @@ async def disable(portal: Portal, firm: Firm, username: str) -> None:
     """Nobody gets in with it any more, from this moment on. Raises Invalid."""
     async with portal.db.tenant(firm.id) as c:
         person = await _known(c, username)
-        await persons.set_state(c, person.id, State.DISABLED, of=RETURNS)
+        if not await persons.set_state(c, person.id, State.DISABLED, of=RETURNS):
+            return
         await sessions.end_all(c, person.id)
+        await links.drop(c, person.id)
+        await letters.put(
+            portal,
+            c,
+            firm,
+            "account_disabled",
+            person.username,
+            person.language,
+            name=person.name,
+        )
         await audit.record(c, "person_disabled", firm=firm.id, person=person.id)
 
 
@@ -135,7 +151,7 @@ async def revoke(portal: Portal, firm: Firm, username: str, number: str) -> None
 
 
 async def _known(c: Connection, username: str) -> Person:
-    person = await persons.by_username(c, username)
+    person = await persons.by_username(c, as_username(username))
     if person is None:
         raise Invalid({"username": "Deze gebruikersnaam bestaat niet."})
     return person
@@ -176,39 +192,53 @@ async def _mail_link(
 async def forgot_password(portal: Portal, firm: Firm | None, username: str, origin: From) -> None:
     """ "Wachtwoord vergeten?": mail a link where there is an account. Says the same either way;
     raises TooMany only for what anyone could see by himself (too many requests)."""
-    username = username.strip().lower()[:254]
+    username = as_username(username)
     await _allow_mail(portal, username, origin)
-    for one in await _firms(portal, firm, username):
-        async with portal.db.tenant(one.id) as c:
-            person = await persons.by_username(c, username)
-            if person is not None and person.state in RETURNS:
-                await audit.record(c, "password_forgotten", firm=one.id, person=person.id)
-                await _mail_link(portal, c, one, person, "password")
+    async with unhurried():
+        for one in await _firms(portal, firm, username):
+            async with portal.db.tenant(one.id) as c:
+                person = await persons.by_username(c, username)
+                if person is not None and person.state in RETURNS:
+                    await audit.record(c, "password_forgotten", firm=one.id, person=person.id)
+                    await _mail_link(portal, c, one, person, "password")
 
 
-async def forgot_username(portal: Portal, firm: Firm | None, mobile: str, origin: From) -> None:
-    """ "Gebruikersnaam vergeten?": mail it to whoever has this number. Raises Invalid for what
-    is no mobile number, TooMany."""
-    number = phone.mobile(mobile, portal.sms_countries)
-    if number is None:
+async def forgot_username(portal: Portal, firm: Firm | None, given: str, origin: From) -> None:
+    """ "Gebruikersnaam vergeten?": mail it to whoever has this mobile number or, at a firm's own
+    page, access to the klant of this number. Raises Invalid for what is neither, and TooMany."""
+    number = phone.mobile(given, portal.sms_countries)
+    klant = given.strip() if firm and _KLANT_NUMBER.fullmatch(given.strip()) else None
+    if number is None and klant is None:
         raise Invalid({"mobiel": NO_MOBILE})
-    await _allow_mail(portal, number, origin)
-    digest = portal.keys.digest("mobile", number)
-    for one in [firm] if firm else portal.firms.values():
-        async with portal.db.tenant(one.id) as c:
-            for person in await persons.by_mobile(c, digest):
-                await letters.put(
-                    portal,
-                    c,
-                    one,
-                    "username",
-                    person.username,
-                    person.language,
-                    name=person.name,
-                    username=person.username,
-                    link=f"{portal.base_url}/kantoor/{one.id}/inloggen",
-                )
-                await audit.record(c, "username_forgotten", firm=one.id, person=person.id)
+    await _allow_mail(portal, number or f"{firm.id if firm else ''} {klant}", origin)
+    async with unhurried():
+        for one in [firm] if firm else portal.firms.values():
+            async with portal.db.tenant(one.id) as c:
+                for person in await _named(portal, c, number, klant):
+                    await _mail_username(portal, c, one, person)
+
+
+async def _named(
+    portal: Portal, c: Connection, number: str | None, klant: str | None
+) -> list[Person]:
+    if number is not None:
+        return await persons.by_mobile(c, portal.keys.digest("mobile", number))
+    return await persons.of_klant(c, klant or "")
+
+
+async def _mail_username(portal: Portal, c: Connection, firm: Firm, person: Person) -> None:
+    await letters.put(
+        portal,
+        c,
+        firm,
+        "username",
+        person.username,
+        person.language,
+        name=person.name,
+        username=person.username,
+        link=f"{portal.base_url}/kantoor/{firm.id}/inloggen",
+    )
+    await audit.record(c, "username_forgotten", firm=firm.id, person=person.id)
 
 
 async def _allow_mail(portal: Portal, subject: str, origin: From) -> None:
@@ -230,6 +260,8 @@ async def behind_link(portal: Portal, firm_id: str, token: str) -> Chooser:
     firm = portal.firms.get(firm_id)
     if firm is None:
         raise Denied
+    if not token.isascii():
+        raise Denied
     async with portal.db.tenant(firm.id) as c:
         link = await links.find(c, keys.fingerprint(token), now())
         person = await persons.by_id(c, link.person) if link else None
@@ -248,15 +280,14 @@ async def choose_password(portal: Portal, firm_id: str, token: str, new: str, ag
     if password.normal(new) != password.normal(again):
         raise Invalid({"bevestig": NOT_EQUAL})
     words = (person.name, person.username, firm.name, portal.product)
-    fault = password.fault(new, firm.passwords, words)
+    fault = await portal.passwords.fault(new, firm.passwords, words)
     if fault is not None:
         raise Invalid({"nieuw": fault})
     hashed = await portal.passwords.hash(new)
     async with portal.db.tenant(firm.id) as c:
         link = await links.use(c, keys.fingerprint(token), now())
-        if link is None:
+        if link is None or not await persons.set_password(c, person.id, hashed):
             raise Denied
-        await persons.set_password(c, person.id, hashed)
         await sessions.end_all(c, person.id)
         await letters.put(
             portal,
@@ -268,4 +299,5 @@ async def choose_password(portal: Portal, firm_id: str, token: str, new: str, ag
             name=person.name,
         )
         await audit.record(c, "password_chosen", firm=firm.id, person=person.id)
+    await forgive(portal, person.username, throttle.ACCOUNT, throttle.CONSECUTIVE)
     return firm

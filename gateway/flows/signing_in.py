@@ -5,8 +5,11 @@ session is the token, of which the database keeps a digest. Every step gives a n
 token that was planted or seen before is worth nothing after it.
 """
 
+import asyncio
 import contextlib
+import dataclasses
 import hmac
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -22,7 +25,7 @@ from gateway.domain.session import Stage
 from gateway.errors import Invalid, PortalError, TooMany
 from gateway.flows import letters
 from gateway.flows.portal import Portal
-from gateway.flows.throttling import check, forgive, take
+from gateway.flows.throttling import check, forgive, spent, take
 from gateway.notify.sms import SmsFailed
 from gateway.store import audit, codes, klanten, persons, sessions
 from gateway.store.database import Connection
@@ -83,6 +86,11 @@ class Choice:
     ticket: str
 
 
+def _storable(text: str) -> str:
+    """What PostgreSQL takes, of what a browser sent: bytes that are no text come as surrogates."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
 def now() -> datetime:
     """The moment, aware."""
     return datetime.now(UTC)
@@ -104,30 +112,56 @@ async def check_password(
 
     Raises Invalid with one and the same sentence whatever is wrong, and TooMany.
     """
-    username = username.strip().lower()[:254]
-    await _allow(portal, username, origin)
+    username = as_username(username)
+    stopped = await _allow(portal, username, origin)
     candidates = await _candidates(portal, firm, username)
-    right: list[tuple[Firm, Person]] = []
-    for at, one in candidates:
-        fits = await portal.passwords.verify(one.password if one else None, password[:1024])
-        if fits and one is not None and one.may_sign_in:
-            right.append((at, one))
-    if not right:
-        await _refused(portal, candidates, origin)
+    right = await _right(portal, candidates, password[:1024])
+    if stopped or not right:
+        await _refused(portal, candidates, username, origin, stopped)
         raise Invalid({"gebruikersnaam": WRONG})
-    await forgive(portal, throttle.ACCOUNT, username)
+    await forgive(portal, username, throttle.ACCOUNT, throttle.CONSECUTIVE)
     if len(right) > 1:
-        names = tuple(f for f, _ in right)
-        return Choice(names, _ticket(portal, username, [f.id for f in names]))
+        return Choice(tuple(f for f, _ in right), _ticket(portal, username, right))
     found, person = right[0]
-    await _rehash(portal, found, person, password)
+    person = await _rehash(portal, found, person, password)
     return await _begin_half(portal, found, person, origin, onward)
 
 
-def _ticket(portal: Portal, username: str, firms: list[str]) -> str:
-    """What proves at the next step that the password was right, for five minutes."""
-    until = int(now().timestamp()) + 300
-    return portal.keys.seal("choice", f"{until}|{username}|{','.join(firms)}")
+def as_username(text: str) -> str:
+    """The form in which a username is kept, of what somebody typed."""
+    return "".join(c for c in text.strip().lower() if c.isprintable())[:254]
+
+
+Candidates = list[tuple[Firm, Person | None]]
+
+
+async def _right(
+    portal: Portal, candidates: Candidates, password: str
+) -> list[tuple[Firm, Person]]:
+    """Where the password fits. All are tried side by side, and each, whatever its state."""
+    fits = await asyncio.gather(
+        *(
+            portal.passwords.verify(one.password if one else None, password)
+            for _, one in candidates
+        )
+    )
+    return [
+        (at, one)
+        for fit, (at, one) in zip(fits, candidates, strict=True)
+        if fit and one is not None and one.may_sign_in
+    ]
+
+
+def _ticket(portal: Portal, username: str, right: list[tuple[Firm, Person]]) -> str:
+    """What proves at the next step that the password was right: for five minutes, and for as
+    long as it is the password."""
+    proofs = {firm.id: _proof(portal, person) for firm, person in right}
+    until = now().timestamp() + 300
+    return portal.keys.seal("choice", json.dumps([until, username, proofs]))
+
+
+def _proof(portal: Portal, person: Person) -> str:
+    return portal.keys.digest("choice", str(person.id), person.password or "")
 
 
 async def choose_firm(
@@ -135,31 +169,33 @@ async def choose_firm(
 ) -> Half:
     """The firm is chosen. Raises Invalid for a ticket that is old, broken or for others."""
     try:
-        until, username, firms = portal.keys.open("choice", ticket).split("|")
+        until, username, proofs = json.loads(portal.keys.open("choice", ticket))
     except (PortalError, ValueError):
         raise Invalid({"kantoor": WRONG}) from None
     firm = portal.firms.get(firm_id)
-    if firm is None or firm_id not in firms.split(",") or int(until) < now().timestamp():
+    if firm is None or until < now().timestamp():
         raise Invalid({"kantoor": WRONG})
     async with portal.db.tenant(firm.id) as c:
         person = await persons.by_username(c, username)
-    if person is None or not person.may_sign_in:
+    if person is None or proofs.get(firm_id) != _proof(portal, person):
         raise Invalid({"kantoor": WRONG})
     return await _begin_half(portal, firm, person, origin, onward)
 
 
-async def _allow(portal: Portal, username: str, origin: From) -> None:
+async def _allow(portal: Portal, username: str, origin: From) -> bool:
     """Count the attempt for the account; right passwords take it back. Networks and everyone
-    together are only counted when they are wrong: an office with many people is no attack."""
+    together are only counted when they are wrong: an office with many people is no attack.
+
+    True when so many were wrong that no password is right any more. Raises TooMany.
+    """
     async with portal.db.connection() as c:
         await check(portal, c, throttle.EVERYONE, "")
         await check(portal, c, throttle.NETWORK, throttle.network(origin.address))
         await take(portal, c, throttle.ACCOUNT, username)
+        return await spent(portal, c, throttle.CONSECUTIVE, username)
 
 
-async def _candidates(
-    portal: Portal, firm: Firm | None, username: str
-) -> list[tuple[Firm, Person | None]]:
+async def _candidates(portal: Portal, firm: Firm | None, username: str) -> Candidates:
     """Firms to try, never none: an unknown username costs one verification as well."""
     if firm is None:
         async with portal.db.connection() as c:
@@ -167,41 +203,70 @@ async def _candidates(
         firms = [portal.firms[n] for n in names if n in portal.firms]
     else:
         firms = [firm]
-    found: list[tuple[Firm, Person | None]] = []
-    for one in firms:
+    found: Candidates = []
+    for one in firms or [next(iter(portal.firms.values()))]:
         async with portal.db.tenant(one.id) as c:
             found.append((one, await persons.by_username(c, username)))
-    return found or [(next(iter(portal.firms.values())), None)]
+    return found
 
 
 async def _refused(
-    portal: Portal, candidates: list[tuple[Firm, Person | None]], origin: From
+    portal: Portal, candidates: Candidates, username: str, origin: From, stopped: bool
 ) -> None:
+    """Count it; whoever's password is stopped by this one is told."""
+    async with portal.db.connection() as c:
+        for limit, subject in (
+            (throttle.NETWORK, throttle.network(origin.address)),
+            (throttle.EVERYONE, ""),
+            (throttle.CONSECUTIVE, username),
+        ):
+            with contextlib.suppress(TooMany):  # this one was let in already
+                await take(portal, c, limit, subject)
+        last = await spent(portal, c, throttle.CONSECUTIVE, username) and not stopped
     for firm, person in candidates:
         async with portal.db.tenant(firm.id) as c:
             await audit.record(
                 c, "sign_in_refused", firm=firm.id, person=person.id if person else None
             )
-    async with portal.db.connection() as c:
-        with contextlib.suppress(TooMany):  # this one was let in already
-            await take(portal, c, throttle.NETWORK, throttle.network(origin.address))
-            await take(portal, c, throttle.EVERYONE, "")
+            if last and person is not None and person.may_sign_in:
+                await _tell_stopped(portal, c, firm, person)
     log.get().info("sign_in_refused")
 
 
-async def _rehash(portal: Portal, firm: Firm, person: Person, password: str) -> None:
-    if person.password and portal.passwords.outdated(person.password):
-        hashed = await portal.passwords.hash(password)
-        async with portal.db.tenant(firm.id) as c:
-            await persons.rehash(c, person.id, person.password, hashed)
+async def _tell_stopped(portal: Portal, c: Connection, firm: Firm, person: Person) -> None:
+    await letters.put(
+        portal,
+        c,
+        firm,
+        "password_stopped",
+        person.username,
+        person.language,
+        name=person.name,
+        link=f"{portal.base_url}/kantoor/{firm.id}/wachtwoord-vergeten",
+    )
+    await audit.record(c, "password_stopped", firm=firm.id, person=person.id)
+
+
+async def _rehash(portal: Portal, firm: Firm, person: Person, password: str) -> Person:
+    """The person, with today's hash."""
+    if not (person.password and portal.passwords.outdated(person.password)):
+        return person
+    hashed = await portal.passwords.hash(password)
+    async with portal.db.tenant(firm.id) as c:
+        await persons.rehash(c, person.id, person.password, hashed)
+    return dataclasses.replace(person, password=hashed)
 
 
 async def _begin_half(
     portal: Portal, firm: Firm, person: Person, origin: From, onward: str | None
 ) -> Half:
+    """A half session, if the password that was right still is."""
     token = keys.token()
     idle, end = session.ends(Stage.HALF, firm.sessions, now())
     async with portal.db.tenant(firm.id) as c:
+        at_last = await persons.by_id(c, person.id, lock=True)
+        if at_last is None or not at_last.may_sign_in or at_last.password != person.password:
+            raise Invalid({"gebruikersnaam": WRONG})
         await sessions.add(
             c,
             firm.id,
@@ -212,7 +277,7 @@ async def _begin_half(
                 None,
                 onward,
                 origin.address,
-                origin.agent,
+                _storable(origin.agent),
                 idle,
                 end,
             ),
@@ -303,35 +368,41 @@ def _digest(portal: Portal, visitor: Visitor, code: str, subject: str = "") -> s
 async def confirm_code(portal: Portal, visitor: Visitor, origin: From, *boxes: str) -> str:
     """Second step. The cookie of the full session; the half one is over.
 
-    Raises Invalid. The try is counted before the code is looked at, in one statement.
+    Raises Invalid. The try is counted before the code is looked at, in one statement. The person
+    is locked first, as in `send_code`: in another order two requests could wait for each other.
     """
     given = codes_rules.entered(*boxes)
     if given is None:
         raise Invalid({"code1": NOT_A_CODE})
     moment = now()
     async with portal.db.tenant(visitor.firm.id) as c:
+        person = await persons.by_id(c, visitor.person_id, lock=True)
         tried = await codes.take_try(c, visitor.digest, Purpose.SIGNING_IN, "", moment)
-        good = tried is not None and _same(tried.digest, _digest(portal, visitor, given))
-        if good and tried is not None and await codes.use(c, tried.id, moment):
-            return await _begin_full(c, visitor, origin, moment)
+        if tried is None or person is None or not person.may_sign_in:
+            raise Invalid({"code1": NO_CODE_LEFT})
+        good = _same(tried.digest, _digest(portal, visitor, given))
+        if (
+            good
+            and await codes.use(c, tried.id, moment)
+            and await sessions.end(c, visitor.digest)  # False: broken off in the meantime
+        ):
+            return await _begin_full(c, visitor, person, origin, moment)
         await audit.record(c, "code_wrong", firm=visitor.firm.id, person=visitor.person_id)
-    raise Invalid({"code1": WRONG_CODE if tried and tried.left else NO_CODE_LEFT})
+    raise Invalid({"code1": WRONG_CODE if tried.left else NO_CODE_LEFT})
 
 
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one, other)
 
 
-async def _begin_full(c: Connection, visitor: Visitor, origin: From, moment: datetime) -> str:
-    person = await persons.by_id(c, visitor.person_id, lock=True)
-    if person is None or not person.may_sign_in:
-        raise Invalid({"code1": NO_CODE_LEFT})
+async def _begin_full(
+    c: Connection, visitor: Visitor, person: Person, origin: From, moment: datetime
+) -> str:
     mine = await klanten.of_person(c, person.id)
     numbers = [k.number for k in mine]
     begin = person.preferred_klant if person.preferred_klant in numbers else None
     token = keys.token()
     idle, end = session.ends(Stage.FULL, visitor.firm.sessions, moment)
-    await sessions.end(c, visitor.digest)
     await sessions.add(
         c,
         visitor.firm.id,
@@ -342,7 +413,7 @@ async def _begin_full(c: Connection, visitor: Visitor, origin: From, moment: dat
             begin or (numbers[0] if numbers else None),
             None,
             origin.address,
-            origin.agent,
+            _storable(origin.agent),
             idle,
             end,
         ),
@@ -359,7 +430,7 @@ async def resume(portal: Portal, cookie: str) -> Visitor | None:
     """Who is behind a cookie; None when it opens nothing (any more)."""
     firm_id, _, token = cookie.partition(".")
     firm = portal.firms.get(firm_id)
-    if firm is None or not token or len(token) > 100:
+    if firm is None or not token.isascii() or not 0 < len(token) <= 100:
         return None
     found = await portal.looks.put((firm_id, keys.fingerprint(token)))
     moment = now()
@@ -419,6 +490,14 @@ async def sign_out(portal: Portal, visitor: Visitor) -> None:
     async with portal.db.tenant(visitor.firm.id) as c:
         await sessions.end(c, visitor.digest)
         await audit.record(c, "signed_out", firm=visitor.firm.id, person=visitor.person_id)
+
+
+async def revoke_all(portal: Portal, firm: Firm, person: UUID) -> int:
+    """End every session of a person, wherever it is open; how many there were."""
+    async with portal.db.tenant(firm.id) as c:
+        count = await sessions.end_all(c, person)
+        await audit.record(c, "sessions_ended", firm=firm.id, person=person, data={"count": count})
+    return count
 
 
 async def deactivate(portal: Portal, visitor: Visitor) -> None:

@@ -76,8 +76,20 @@ def render(
     event: str, language: str, firm: Firm, base_url: str, values: Mapping[str, str]
 ) -> Rendered:
     """The letter of an event. ``<event>/<language>.txt`` holds the subject on its first line;
-    paragraphs follow, a line that is an address alone becomes the button of the HTML form."""
-    known: dict[str, Any] = {"firm": firm, "base_url": base_url, **values}
+    paragraphs follow, a line that is an address alone becomes the button of the HTML form.
+
+    A value stays within its line: a name cannot make a subject or a button of its own. Raises
+    MailFailed when the template wants what is not there.
+    """
+    inline = {name: " ".join(value.split()) for name, value in values.items()}
+    known: dict[str, Any] = {"firm": firm, "base_url": base_url, **inline}
+    try:
+        return _render(event, language, firm, known)
+    except jinja2.TemplateError as e:
+        raise MailFailed(f"cannot be written: {type(e).__name__}", retryable=False) from e
+
+
+def _render(event: str, language: str, firm: Firm, known: Mapping[str, Any]) -> Rendered:
     name = f"{event}/{'en' if language == 'en' else 'nl'}.txt"
     whole = _environment().get_template(name).render(known)
     subject, _, text = whole.partition("\n")
@@ -131,8 +143,13 @@ class Mailer:
             except aiosmtplib.SMTPRecipientsRefused as e:
                 codes = {r.code for r in e.recipients}
                 raise MailFailed("recipient refused", retryable=min(codes) < 500) from e
-            except aiosmtplib.SMTPResponseException as e:
+            except aiosmtplib.SMTPDataError as e:
                 raise MailFailed(f"code {e.code}", retryable=e.code < 500) from e
+            except aiosmtplib.SMTPResponseException as e:
+                # Greeting, credentials or sender refused: the letter is good, our settings are
+                # not. It waits until somebody has put them right.
+                self._smtp.close()
+                raise MailFailed(f"{type(e).__name__} {e.code}") from e
             except (aiosmtplib.SMTPException, OSError, TimeoutError) as e:
                 self._smtp.close()
                 raise MailFailed(type(e).__name__) from e

@@ -5,7 +5,6 @@ is never logged whole, a text never at all.
 """
 
 import asyncio
-import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -39,18 +38,24 @@ class SmsSender(ABC):
 
     async def send(self, to: str, sender: str, body: str) -> None:
         """One message. to: E.164. sender: at most 11 letters and digits. Raises SmsFailed."""
-        start = time.monotonic()
         try:
-            await self._send(to, sender, body)
+            with SECONDS.labels(self.provider).time():
+                await self._send(to, sender, body)
         except SmsFailed as e:
-            SENT.labels(self.provider, "failed").inc()
-            log.get().warning(
-                "sms_failed", provider=self.provider, error=str(e), retryable=e.retryable
-            )
+            self._failed(e)
             raise
+        except Exception as e:  # an answer of another shape breaks a provider's package anywhere
+            failed = SmsFailed(type(e).__name__)
+            self._failed(failed)
+            raise failed from e
         SENT.labels(self.provider, "sent").inc()
-        SECONDS.labels(self.provider).observe(time.monotonic() - start)
         log.get().info("sms_sent", provider=self.provider, number_end=to[-3:])
+
+    def _failed(self, e: SmsFailed) -> None:
+        SENT.labels(self.provider, "failed").inc()
+        log.get().warning(
+            "sms_failed", provider=self.provider, error=str(e), retryable=e.retryable
+        )
 
     @abstractmethod
     async def _send(self, to: str, sender: str, body: str) -> None:

@@ -111,7 +111,7 @@ async def several(request: web.Request) -> web.StreamResponse:
     if not chosen:
         raise Invalid({"bestand": "Kies eerst een of meer documenten."})
     if len(chosen) > MOST:
-        raise Invalid({"bestand": f"Kies ten hoogste {MOST} documenten in een keer."})
+        raise Invalid({"bestand": "Kies ten hoogste 200 documenten in een keer."})
     klant = await flow.may_see(portal(request), signed_in(request), form.get("klant"))
     response = web.StreamResponse(
         headers={

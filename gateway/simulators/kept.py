@@ -1,7 +1,9 @@
 """Messages that a simulator was given: in memory, and in a file so that a restart finds them."""
 
+import contextlib
 import json
 from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,8 @@ class Kept:
         self._file = file
         self._all: deque[dict[str, Any]] = deque(maxlen=MOST)
         if file is not None and file.exists():
-            with file.open(encoding="utf-8") as lines:
-                self._all.extend(json.loads(line) for line in lines if line.strip())
+            self._all.extend(_read(file))
+            file.write_text("".join(map(_line, self._all)), encoding="utf-8")
 
     def add(self, **message: Any) -> None:
         """One more, with the moment it came."""
@@ -26,7 +28,7 @@ class Kept:
         self._all.append(message)
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(message, ensure_ascii=False) + "\n")
+                out.write(_line(message))
 
     def all(self) -> list[dict[str, Any]]:
         """All of them, newest last."""
@@ -37,3 +39,15 @@ class Kept:
         self._all.clear()
         if self._file is not None:
             self._file.unlink(missing_ok=True)
+
+
+def _line(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False) + "\n"
+
+
+def _read(file: Path) -> Iterator[dict[str, Any]]:
+    """What stands in the file; a line that a kill cut off is left out."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)

@@ -47,14 +47,14 @@ def build(file: Path | None = None) -> web.Application:
         return web.Response(status=204)
 
     async def plain(request: web.Request) -> web.Response:
-        m = await _json(request)
+        m = await _json(request, "to", "from", "body")
         status = await received(m["to"], m["from"], m["body"])
         return web.json_response({}, status=201 if status == 200 else status)
 
     async def classic(request: web.Request) -> web.Response:
         if not request.headers.get("Authorization", "").startswith("AccessKey "):
             return _errors(401, 2, "Request not allowed (incorrect access_key)")
-        m = await _json(request)
+        m = await _json(request, "recipients", "originator", "body")
         status = await received(f"+{m['recipients']}", m["originator"], m["body"])
         if status == 422:
             return _errors(422, 9, "no (correct) recipients found")
@@ -67,7 +67,7 @@ def build(file: Path | None = None) -> web.Application:
             return web.json_response({"code": "Unauthorized"}, status=401)
         if not request.headers.get("Idempotency-Key"):
             return web.json_response({"code": "InvalidPayload"}, status=400)
-        m = await _json(request)
+        m = await _json(request, "to", "from", "text")
         status = await received(m["to"], m["from"], m["text"])
         return web.json_response({"id": "simulated"}, status=202 if status == 200 else status)
 
@@ -80,12 +80,15 @@ def build(file: Path | None = None) -> web.Application:
     return app
 
 
-async def _json(request: web.Request) -> dict[str, Any]:
+async def _json(request: web.Request, *fields: str) -> dict[str, Any]:
+    """The message, which has these fields. Raises HTTPBadRequest."""
     try:
         found = json.loads(await request.text())
     except ValueError:
         raise web.HTTPBadRequest(text="JSON is expected") from None
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or not found.keys() >= set(fields):
+        raise web.HTTPBadRequest(text=f"a JSON object is expected, with {', '.join(fields)}")
+    return found
 
 
 def _errors(status: int, code: int, description: str) -> web.Response:

@@ -30,11 +30,6 @@ async def find(c: Connection, number: str) -> Klant | None:
     return _klant(row) if row else None
 
 
-async def persons_of(c: Connection, number: str) -> list[UUID]:
-    """The persons who have access to a klant."""
-    return [r[0] for r in await c.fetch("select person from access where klant = $1", number)]
-
-
 async def put(c: Connection, firm: str, klanten: Sequence[Klant]) -> None:
     """Add or change klanten."""
     await c.executemany(

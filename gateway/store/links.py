@@ -19,7 +19,7 @@ async def add(
     c: Connection, firm: str, digest: str, person: UUID, purpose: str, expires_at: datetime
 ) -> None:
     """A new link; the person's older ones are void."""
-    await c.execute("delete from link where person = $1 and used_at is null", person)
+    await drop(c, person)
     await c.execute(
         "insert into link (firm, digest, person, purpose, expires_at) values ($1, $2, $3, $4, $5)",
         firm,
@@ -28,6 +28,11 @@ async def add(
         purpose,
         expires_at,
     )
+
+
+async def drop(c: Connection, person: UUID) -> None:
+    """The person's links are void."""
+    await c.execute("delete from link where person = $1 and used_at is null", person)
 
 
 async def find(c: Connection, digest: str, now: datetime) -> Link | None:

@@ -6,9 +6,6 @@ from uuid import UUID
 
 from gateway.store.database import Connection
 
-#: PostgreSQL's channel that wakes the worker.
-CHANNEL = "outbox"
-
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -23,7 +20,7 @@ class Letter:
 
 
 async def add(c: Connection, firm: str, event: str, recipient: str, payload: str) -> UUID:
-    """Put one in; the worker hears of it when the transaction commits."""
+    """Put one in; a worker finds it once the transaction has committed."""
     id: UUID = await c.fetchval(
         "insert into outbox (firm, event, recipient_sealed, payload_sealed)"
         " values ($1, $2, $3, $4) returning id",
@@ -32,7 +29,6 @@ async def add(c: Connection, firm: str, event: str, recipient: str, payload: str
         recipient,
         payload,
     )
-    await c.execute("select pg_notify($1, $2)", CHANNEL, firm)
     return id
 
 

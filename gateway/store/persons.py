@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from gateway.domain.person import Person, Role, State
+from gateway.domain.person import RETURNS, Person, Role, State
 from gateway.store.database import Connection, Record
 
 _COLUMNS = (
@@ -53,6 +53,16 @@ async def by_mobile(c: Connection, digest: str) -> list[Person]:
     return [_person(r) for r in rows]
 
 
+async def of_klant(c: Connection, klant: str) -> list[Person]:
+    """Persons who have access to a klant."""
+    rows = await c.fetch(
+        f"select {_COLUMNS} from person p join access a on a.firm = p.firm and a.person = p.id"
+        " where a.klant = $1 and p.state <> 'disabled'",
+        klant,
+    )
+    return [_person(r) for r in rows]
+
+
 async def add(c: Connection, firm: str, username: str, name: str, role: Role) -> Person | None:
     """A new person, invited; None when the username is taken."""
     row = await c.fetchrow(
@@ -76,13 +86,16 @@ async def set_mobile(c: Connection, id: UUID, sealed: str, digest: str) -> None:
     )
 
 
-async def set_password(c: Connection, id: UUID, hashed: str) -> None:
-    """Another password; the account is active from now on."""
-    await c.execute(
-        "update person set password = $2, password_at = now(), state = 'active' where id = $1",
+async def set_password(c: Connection, id: UUID, hashed: str) -> bool:
+    """Another password, and the account is active from now on; False when the firm ended it."""
+    done = await c.fetchval(
+        "update person set password = $2, password_at = now(), state = 'active'"
+        " where id = $1 and state = any($3) returning true",
         id,
         hashed,
+        [s.value for s in RETURNS],
     )
+    return bool(done)
 
 
 async def rehash(c: Connection, id: UUID, old: str, new: str) -> None:

@@ -122,9 +122,9 @@ async def look_at(c: Connection, digest: str, klant: str) -> None:
     await c.execute("update session set klant = $2 where digest = $1", digest, klant)
 
 
-async def end(c: Connection, digest: str) -> None:
-    """End one."""
-    await c.execute("delete from session where digest = $1", digest)
+async def end(c: Connection, digest: str) -> bool:
+    """End one; False when it had ended already."""
+    return bool(await c.fetchval("delete from session where digest = $1 returning true", digest))
 
 
 async def end_all(c: Connection, person: UUID) -> int:

@@ -1,5 +1,7 @@
 """Codes, passwords, numbers and keys."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,9 +48,36 @@ def test_a_message_is_one_segment(language):
     assert text.isascii()
 
 
+#: GSM 03.38, the letters that take one place (3GPP TS 23.038, 6.2.1).
+GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+
+
+@given(st.text(max_size=80), st.sampled_from(["nl", "en"]))
+def test_no_name_makes_a_message_longer_than_a_segment(name, language):
+    text = code.message("123456", name, language)
+    assert set(text) <= GSM
+    assert len(text) <= 160
+
+
+def test_a_name_is_written_as_well_as_it_can_be():
+    assert "bij Café Zoe & Co 1." in code.message("123456", "Café Zoë & Co [1]🦆", "nl")
+
+
 @pytest.mark.parametrize(
     ("text", "policy", "good"),
     [
+        ("Zomer2026!!!", "veilig", False),
+        ("Zw3m!\n", "handleiding-2018", False),
+        ("wachtwoord", "handleiding-2018", False),
+        ("w@chtw00rd", "handleiding-2018", False),
+        ("Welkom01!", "handleiding-2018", False),
+        ("Januari2026", "handleiding-2018", False),
+        ("Feyenoord1", "handleiding-2018", False),
+        ("kX9!p", "handleiding-2018", True),
+        ("korenaar1", "handleiding-2018", False),
         ("vier losse woorden fluiten", "veilig", True),
         ("wachtwoord123456", "veilig", False),
         ("elf tekens!", "veilig", False),
@@ -76,6 +105,15 @@ def test_every_keyboards_accent_is_the_same():
 @given(st.text(max_size=200))
 def test_any_text_is_weighed_without_an_error(text):
     password.fault(text, "veilig")
+
+
+def test_no_password_takes_long_to_weigh():
+    """zxcvbn alone takes seconds for these; a person with a mailed link can send them."""
+    signs = "4@8({[<369|!1/-+0$57%2"
+    start = time.process_time()
+    for text in (signs * 5, "4@8({[<369|!1aeiou" * 7):
+        password.fault(text, "veilig")
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from gateway import worker
 from gateway.flows import letters
 from gateway.notify.mail import MailFailed
+from gateway.store import outbox
 from gateway.store.database import DatabaseDown
 
 
@@ -90,6 +91,51 @@ async def test_a_worker_that_dies_while_sending_loses_nothing(portal, firm, post
     post.send = real
     assert await letters.deliver_due(portal, post, at(seconds=1)) == 0  # it might still be at it
     assert await letters.deliver_due(portal, post, at(minutes=3)) == 1
+
+
+async def test_a_letter_that_cannot_be_written_stops_no_other(portal, firm, post, dsn):
+    async with portal.db.tenant(firm.id) as c:
+        for event in ("no_such_event", "username"):  # no template; a template that wants more
+            await letters.put(portal, c, firm, event, "a@x.example", "nl", name="A")
+        sealed = portal.keys.seal("recipient", "b@x.example")
+        await outbox.add(c, firm.id, "password_changed", sealed, "sealed with another key")
+    await _put(portal, firm)
+    for _ in range(4):
+        await letters.deliver_due(portal, post, at())
+    assert post.sent == ["noor@x.example"]
+    owner = await asyncpg.connect(dsn)
+    assert await owner.fetchval("select count(*) from outbox where state = 'failed'") == 3
+    await owner.close()
+
+
+async def test_no_firm_waits_for_anothers_mountain(portal, firm, post, monkeypatch):
+    monkeypatch.setattr(letters, "MOST", 4)
+    for n in range(6):
+        await _put(portal, firm, f"{n}@eikenhof.example")
+    await _put(portal, portal.firms["wilgenhof"], "een@wilgenhof.example")
+    assert await letters.deliver_due(portal, post, at()) >= 4
+    assert "een@wilgenhof.example" in post.sent
+    while await letters.deliver_due(portal, post, at()):
+        pass
+    assert len(set(post.sent)) == len(post.sent) == 7
+
+
+async def test_the_waiting_grows_to_six_hours_and_ends_after_three_days(
+    portal, firm, post, dsn, monkeypatch
+):
+    await _put(portal, firm)
+    post.failure = MailFailed("451")
+    owner = await asyncpg.connect(dsn)
+    moment, waits = at(), []
+    while await owner.fetchval("select state from outbox") == "waiting":
+        await letters.deliver_due(portal, post, moment)
+        due = await owner.fetchval("select due_at from outbox")
+        waits.append((due - moment).total_seconds() / 60)
+        moment = max(due, moment)
+    await owner.close()
+    assert [round(w) for w in waits[:4]] == [1, 2, 4, 8]
+    assert max(waits) == 360
+    assert 15 < len(waits) < 25
 
 
 async def test_what_was_said_is_forgotten_once_it_is_sent(portal, firm, post, dsn):

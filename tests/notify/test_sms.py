@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+import time
 
 import pytest
+from aiohttp import web
 
 from gateway import log
 from gateway.notify.sms import BirdSender, MessagebirdSender, SimulatorSender, SmsFailed
@@ -68,21 +70,55 @@ async def test_a_provider_that_is_not_there(kind):
     await way.aclose()
 
 
-async def test_messagebird_does_not_hold_the_loop(provider):
-    way = sender("messagebird", str(provider.make_url("")))
-    beats = 0
+async def _answering(aiohttp_server, text: str, status: int = 201, after: float = 0.0) -> str:
+    """The address of a provider that answers every message so."""
+
+    async def answer(_: web.Request) -> web.Response:
+        await asyncio.sleep(after)
+        return web.Response(text=text, status=status)
+
+    app = web.Application()
+    app.router.add_post("/{any:.*}", answer)
+    return str((await aiohttp_server(app)).make_url(""))
+
+
+async def test_messagebird_does_not_hold_the_loop(aiohttp_server):
+    way = sender("messagebird", await _answering(aiohttp_server, '{"id": "1"}', after=1.0))
+    gaps = [0.0]
 
     async def beat() -> None:
-        nonlocal beats
+        last = time.monotonic()
         while True:
-            await asyncio.sleep(0)
-            beats += 1
+            await asyncio.sleep(0.01)
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
 
     heart = asyncio.create_task(beat())
-    await asyncio.gather(*(way.send("+31610000101", "Accountant", "x") for _ in range(8)))
+    await asyncio.gather(*(way.send("+31610000101", "Accountant", "x") for _ in range(4)))
     heart.cancel()
     await way.aclose()
-    assert beats > 50
+    assert max(gaps) < 0.8  # waiting on the loop would have been one gap of a second
+
+
+@pytest.mark.parametrize("kind", ["bird", "messagebird"])
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 500, 503])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "<html>", '{"errors": null}', '{"errors": [5]}']
+)
+async def test_whatever_a_provider_answers_is_told_in_one_way(kind, status, text, aiohttp_server):
+    way = sender(kind, await _answering(aiohttp_server, text, status))
+    with pytest.raises(SmsFailed) as told:
+        await way.send("+31610000101", "Accountant", "123-456")
+    await way.aclose()
+    assert KEY not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "<html>", '{"recipients": 5}'])
+async def test_messagebird_takes_no_answer_that_it_does_not_know(text, aiohttp_server):
+    way = sender("messagebird", await _answering(aiohttp_server, text))
+    with pytest.raises(SmsFailed):
+        await way.send("+31610000101", "Accountant", "123-456")
+    await way.aclose()
 
 
 @pytest.mark.parametrize("kind", KINDS)

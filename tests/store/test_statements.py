@@ -1,0 +1,106 @@
+"""Every statement of the store is one that PostgreSQL takes for this schema, as this role."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, get_args, get_origin
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from gateway import store
+from gateway.domain.klant import Klant
+from gateway.domain.person import Role, State
+from gateway.domain.session import Stage
+from gateway.domain.throttle import ACCOUNT, Limit
+from gateway.store import audit, sessions
+from gateway.store.database import Connection, Database
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOBODY = UUID(int=0)
+VALUES: dict[Any, Any] = {
+    str: "x", int: 1, bool: True, datetime: NOW, UUID: NOBODY, Role: Role.CLIENT,
+    State: State.ACTIVE, Limit: ACCOUNT, Klant: Klant("1", "K"),
+    sessions.New: sessions.New("d", NOBODY, Stage.HALF, None, None, "", "", NOW, NOW),
+    audit.Event: audit.Event("f", "e", None, None, "", "", "{}"),
+}  # fmt: skip
+
+
+class Recorder:
+    """Prepares what it is given, with as many arguments, and finds nothing."""
+
+    def __init__(self, real: Connection) -> None:
+        self.real = real
+        self.count = 0
+
+    async def _prepare(self, sql: str, *args: object) -> None:
+        statement = await self.real.prepare(sql)
+        assert len(statement.get_parameters()) == len(args), sql
+        self.count += 1
+
+    execute = fetchrow = fetchval = _prepare
+
+    async def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        for row in rows:
+            await self._prepare(sql, *row)
+
+    async def fetch(self, sql: str, *args: object) -> list[object]:
+        await self._prepare(sql, *args)
+        return []
+
+
+def _functions() -> Iterator[Callable[..., Awaitable[object]]]:
+    """Every function of the store that works on a connection."""
+    for found in pkgutil.iter_modules(store.__path__, "gateway.store."):
+        module = importlib.import_module(found.name)
+        for _, function in inspect.getmembers(module, inspect.iscoroutinefunction):
+            first = next(iter(inspect.signature(function).parameters), "")
+            if function.__module__ == module.__name__ and first == "c":
+                yield function
+
+
+def _value(hint: Any) -> Any:
+    """A value of this type."""
+    if hint in VALUES:
+        return VALUES[hint]
+    args = [a for a in get_args(hint) if a is not type(None)]
+    if get_origin(hint) is frozenset:
+        return frozenset({_value(args[0])})
+    if get_origin(hint) is tuple:
+        return tuple(map(_value, args))
+    if getattr(get_origin(hint), "__name__", "") == "Sequence":
+        return [_value(args[0])]
+    if getattr(get_origin(hint), "__name__", "") == "Mapping":
+        return {}
+    return _value(args[0])
+
+
+@pytest.mark.parametrize(
+    "function", [pytest.param(f, id=f"{f.__module__[14:]}.{f.__name__}") for f in _functions()]
+)
+async def test_every_statement_can_be_prepared(function, dsn):
+    parameters = inspect.signature(function).parameters
+    arguments = {name: _value(p.annotation) for name, p in parameters.items() if name != "c"}
+    db = await Database.connect(dsn)
+    async with db.tenant("een") as c:
+        recorder = Recorder(c)
+        try:
+            await function(recorder, **arguments)
+        except TypeError:  # it wants a row where the recorder has none
+            assert recorder.count
+    await db.close()
+    assert recorder.count
+
+
+async def test_a_statement_that_is_none_is_found(dsn):
+    async def broken(c: Any) -> None:
+        await c.execute("update person set nothing = $1", 1)
+
+    db = await Database.connect(dsn)
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        async with db.tenant("een") as c:
+            await broken(Recorder(c))
+    await db.close()
