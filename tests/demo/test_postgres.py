@@ -53,8 +53,9 @@ async def test_what_was_committed_survives_a_crash(server: Server) -> None:
 
 
 async def test_it_starts_after_its_process_was_killed(server: Server) -> None:
-    os.kill(server.pid, 9)
-    os.waitpid(server.pid, 0)
+    assert server._process is not None
+    server._process.kill()
+    server._process.wait()
     server.start()
     assert await _ask(server.dsn(), "select 1") == 1
 
