@@ -123,15 +123,13 @@ import asyncio, time
 from gateway.connector.context import Threads
 async def main():
     threads = Threads("hangt", 2)
-    task = asyncio.ensure_future(threads.run(time.sleep, 60))
+    task = asyncio.ensure_future(threads.run(time.sleep, 3600))
     await asyncio.sleep(0.05)
     task.cancel()
     threads.close()
 asyncio.run(main())
 """
-    start = time.monotonic()
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
-    assert time.monotonic() - start < 20
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 
 async def test_a_result_that_comes_with_the_cancellation_is_undone(threads: Threads):

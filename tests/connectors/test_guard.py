@@ -1,7 +1,6 @@
 """The guard, on a back office that does everything wrong on demand."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,10 +196,8 @@ CALLS = pytest.mark.parametrize("call", ["list", "stat", "read"])
 @CALLS
 async def test_a_hang_is_bounded_and_not_tried_again(make: Make, call: str):
     bench = make(plan=[HANG])
-    start = time.monotonic()
     with pytest.raises(DeadlineExceeded) as told:
         await calls(bench)[call]()
-    assert time.monotonic() - start < 1
     assert told.value.phase == ("list" if call == "list" else "first_byte")
     assert bench.fake.calls == 1
     await calls(bench)[call]()
@@ -531,22 +528,22 @@ def test_places_are_never_lost_or_doubled(visits: list[tuple[int, int]], places:
 
 
 async def test_a_sick_source_of_one_firm_leaves_anothers_alone(make: Make):
-    """trust.md 25: one source black-holed, the other's slowest answer hardly changes."""
-    well = make("goed/fake")
-    sick = make("ziek/fake", Limits(first_byte=5, list=5, queue_wait=0.2), plan=[HANG] * 400)
+    """trust.md 25: one source black-holed, all its places taken; another firm's never waits.
 
-    async def slowest() -> float:
-        times = []
-        for _ in range(100):
-            start = time.monotonic()
-            assert await well.document() == b"abcdef"
-            times.append(time.monotonic() - start)
-        return sorted(times)[95]
-
-    before = await slowest()
+    How long its slowest answer takes meanwhile is row 17 of `make bench`.
+    """
+    well = make("goed/fake", Limits(queue_wait=0))
+    sick = make(
+        "ziek/fake", Limits(first_byte=HANG, list=HANG, queue_wait=HANG), plan=[HANG] * 400
+    )
     hung = [asyncio.create_task(sick.document()) for _ in range(200)]
-    await asyncio.sleep(0.01)
-    assert await slowest() < before * 1.2 + 0.005
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert sick.fake.calls == Limits().reads
+    for _ in range(100):
+        assert await well.document() == b"abcdef"
+    assert sick.fake.calls == Limits().reads
+    assert not any(task.done() for task in hung)
     for task in hung:
         task.cancel()
     await asyncio.gather(*hung, return_exceptions=True)

@@ -7,7 +7,6 @@ import ipaddress
 import itertools
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -612,33 +611,6 @@ async def test_keys_that_some_servers_take_for_others_are_left_out(liar: Liar, f
     liar.answer = lambda _: http(200, contents(*(f"300001/Documenten/{key}" for key in keys)))
     found = await fooled.list(Place("300001", "300001", ("Documenten",)))
     assert [e.id for e in found.entries] == ["Documenten/goed.pdf"]
-
-
-async def test_a_listing_keeps_the_loop_less_than_botocore_does(
-    real: Opener, bucket: SeededBucket
-) -> None:
-    await _filled(bucket, [f"300001/Documenten/stuk-{n:04}.pdf" for n in range(1_000)])
-    source = await real()
-
-    async def theirs() -> None:
-        await bucket.client.list_objects_v2(Bucket=bucket.name)
-
-    calls: list[Callable[[], Awaitable[object]]] = [lambda: source.list(PLACE), theirs]
-    for call in calls:
-        await call()
-    ours, peer = [[await _longest_pause(call) for _ in range(5)] for call in calls]
-    assert min(ours) * 2 < min(peer)
-
-
-async def _longest_pause(call: Callable[[], Awaitable[object]]) -> float:
-    task = asyncio.ensure_future(call())
-    longest, last = 0.0, time.perf_counter()
-    while not task.done():
-        await asyncio.sleep(0)
-        now = time.perf_counter()
-        longest, last = max(longest, now - last), now
-    await task
-    return longest
 
 
 # --- the border
