@@ -41,6 +41,7 @@ def network(address: str) -> str:
     """The network that an address is counted with: /24 of IPv4, /56 of IPv6."""
     try:
         ip = ipaddress.ip_address(address.split("%")[0])
+        ip = getattr(ip, "ipv4_mapped", None) or ip  # as a socket for both kinds tells IPv4
     except ValueError:
         return "unknown"
     prefix = 24 if ip.version == 4 else 56

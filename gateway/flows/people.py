@@ -273,7 +273,8 @@ async def behind_link(portal: Portal, firm_id: str, token: str) -> Chooser:
 async def choose_password(portal: Portal, firm_id: str, token: str, new: str, again: str) -> Firm:
     """Choose it: the link is used up, the account active, every session of it over.
 
-    Raises Denied for a link that is no longer good, Invalid for the password.
+    Raises Denied for a link that is no longer good, Invalid for the password. The person is
+    locked before the link, as where the firm ends an account: the other order could deadlock.
     """
     chooser = await behind_link(portal, firm_id, token)
     firm, person = chooser.firm, chooser.person
@@ -285,6 +286,7 @@ async def choose_password(portal: Portal, firm_id: str, token: str, new: str, ag
         raise Invalid({"nieuw": fault})
     hashed = await portal.passwords.hash(new)
     async with portal.db.tenant(firm.id) as c:
+        await persons.by_id(c, person.id, lock=True)
         link = await links.use(c, keys.fingerprint(token), now())
         if link is None or not await persons.set_password(c, person.id, hashed):
             raise Denied

@@ -147,6 +147,27 @@ async def test_what_was_said_is_forgotten_once_it_is_sent(portal, firm, post, ds
     await owner.close()
 
 
+async def test_the_worker_stops_in_the_midst_of_a_mountain(portal, firm, post, monkeypatch):
+    monkeypatch.setattr(letters, "MOST", 3)
+    for n in range(12):
+        await _put(portal, firm, f"{n}@x.example")
+    stop = asyncio.Event()
+    real = post.send
+
+    async def send(mail) -> None:
+        await real(mail)
+        if len(post.sent) == 4:
+            stop.set()
+
+    post.send = send
+    await asyncio.wait_for(worker.run(portal, post, stop), 10)
+    assert len(post.sent) == 6  # what was begun was ended
+    post.send = real
+    while await letters.deliver_due(portal, post, at()):
+        pass
+    assert len(set(post.sent)) == 12
+
+
 async def test_the_worker_works_until_it_is_stopped(portal, firm, post, dsn):
     stop = asyncio.Event()
     running = asyncio.create_task(worker.run(portal, post, stop))

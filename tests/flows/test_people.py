@@ -166,6 +166,33 @@ async def test_disabled_and_back_by_the_firm_alone(portal, phone, register, firm
     assert await _sign_in(portal, phone, NEW)
 
 
+async def test_what_is_disabled_has_no_link_and_takes_no_password(portal, register, firm):
+    await register()
+    await people.forgot_password(portal, firm, NAME, ORIGIN)
+    await people.disable(portal, firm, NAME)
+    async with portal.db.tenant(firm.id) as c:
+        assert await c.fetchval("select count(*) from link where used_at is null") == 0
+        person = await persons.by_username(c, NAME)
+        assert person is not None
+        assert not await persons.set_password(c, person.id, "x")
+    assert await _state(portal) is State.DISABLED
+
+
+async def test_a_password_and_an_ending_at_once_do_not_wait_for_each_other(portal, register, firm):
+    for n in range(6):
+        name = await register(f"p{n}@bakkerij.example", mobile=f"06 1234510{n}")
+        await people.forgot_password(portal, firm, name, From(f"192.0.{n}.1"))
+        token = await link(portal)
+        answers = await asyncio.gather(
+            people.choose_password(portal, firm.id, token, NEW, NEW),
+            people.disable(portal, firm, name),
+            people.reset(portal, firm, name),
+            return_exceptions=True,
+        )
+        assert answers[0] == firm or isinstance(answers[0], Denied), answers
+        assert answers[1:] == [None, None]
+
+
 async def test_disabled_while_a_password_is_being_chosen(portal, register, firm, monkeypatch):
     await register()
     await people.forgot_password(portal, firm, NAME, ORIGIN)

@@ -393,6 +393,20 @@ async def test_wrong_passwords_are_stopped_and_right_ones_are_not(portal, regist
     assert refused == [Invalid] * 5 + [TooMany] * 3
 
 
+async def test_a_network_that_guesses_is_stopped_and_others_are_not(portal, register, monkeypatch):
+    monkeypatch.setattr(throttle, "NETWORK", dataclasses.replace(throttle.NETWORK, burst=3))
+    username = await register()
+    for n in range(3):
+        with pytest.raises(Invalid):
+            await signing_in.check_password(
+                portal, None, f"{n}@x.example", "verkeerd", From(f"198.51.100.{n}")
+            )
+    with pytest.raises(TooMany) as told:
+        await signing_in.check_password(portal, None, username, PASSWORD, From("198.51.100.99"))
+    assert 0 < told.value.retry_after <= 900
+    assert await signing_in.check_password(portal, None, username, PASSWORD, ORIGIN)
+
+
 async def test_access_that_is_taken_away_counts_at_once(portal, phone, register, firm):
     await register()
     cookie = await signing_in.confirm_code(portal, await _half(portal), ORIGIN, phone.code)
