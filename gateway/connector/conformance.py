@@ -24,7 +24,7 @@ import os
 import sys
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +269,25 @@ class Conformance:
         await world.seed(world.place, PERMANENT + " intern", "nee.txt", b"x")
         await world.seed(world.place, PERMANENT, "ja.txt", b"x")
         assert [e.name for e in await everything(connector, world.place)] == ["ja.txt"]
+        alike = Place(world.place.klant, world.place.root, (PERMANENT + " intern",))
+        secret = await named(connector, alike, "nee.txt")
+        for ask in (connector.stat, connector.read):
+            with pytest.raises(NotFound):
+                await ask(world.place, secret.id)
+
+    @pytest.mark.parametrize("limit", [1, 2, 1000])
+    async def test_a_folder_that_is_published_twice(
+        self, world: World, connector: Connector[Any], limit: int
+    ) -> None:
+        """Once by itself, and once as part of another."""
+        folders: tuple[str, ...] = (PERMANENT, PERMANENT)
+        await world.seed(world.place, PERMANENT, "boven.txt", b"x")
+        if world.nests:
+            await world.seed(world.place, f"{PERMANENT}/Akten", "onder.txt", b"x")
+            folders = (f"{PERMANENT}/Akten", PERMANENT, f"{PERMANENT}/Akten")
+        place = Place(world.place.klant, world.place.root, folders)
+        found = sorted(e.name for e in await everything(connector, place, limit))
+        assert found == (["boven.txt", "onder.txt"] if world.nests else ["boven.txt"])
 
     async def test_documents_in_folders_below(
         self, world: World, connector: Connector[Any]
@@ -288,8 +307,12 @@ class Conformance:
             await world.seed(world.place, PERMANENT, f"{i} stuk.txt", b"x")
         for i in range(4):
             await world.seed(world.place, NESTED, f"{i} aangifte.txt", b"x")
+            if world.nests:
+                await world.seed(world.place, f"{PERMANENT}/Akten", f"{i} akte.txt", b"x")
+        for name in ("Akten-los.txt", "Akten0.txt"):  # before and after "Akten/", by code point
+            await world.seed(world.place, PERMANENT, name, b"x")
         found = [e.id for e in await everything(connector, world.place, limit)]
-        assert len(found) == len(set(found)) == 13
+        assert len(found) == len(set(found)) == (19 if world.nests else 15)
 
     @pytest.mark.parametrize("page", ["x", "..", "/", "1:x", "\0", "\ud800", "a" * 5000])
     async def test_a_page_that_was_never_given(
@@ -503,22 +526,39 @@ class Conformance:
             if behind is None:
                 return
             proxy, connector = behind
+            await world.seed(world.place, PERMANENT, "a.txt", b"a")
+            entry = await named(await world.open(), world.place, "a.txt")
             proxy.mode = Mode.REFUSE
-            with pytest.raises(Unavailable):
-                await connector.list(world.place)
+            for call in self._calls(world, connector, entry.id):
+                with pytest.raises(Unavailable):
+                    await call
             assert not (await connector.check(Scope.CONNECTIVITY)).ok
             proxy.mode = Mode.PASS
-            assert await everything(connector, world.place) == []
+            await self._works_again(world, connector)
 
     async def test_garbage(self, world: World) -> None:
         async with proxied(world) as behind:
             if behind is None:
                 return
             proxy, connector = behind
+            await world.seed(world.place, PERMANENT, "a.txt", b"a")
+            entry = await named(await world.open(), world.place, "a.txt")
             proxy.mode = Mode.GARBAGE
-            with pytest.raises(SourceError) as told:
-                await connector.list(world.place)
-            assert not isinstance(told.value, NotFound)
+            for call in self._calls(world, connector, entry.id):
+                with pytest.raises(SourceError) as told:
+                    await call
+                assert not isinstance(told.value, NotFound)
+
+    async def test_a_slow_line(self, world: World) -> None:
+        async with proxied(world) as behind:
+            if behind is None:
+                return
+            proxy, connector = behind
+            body = os.urandom(60_000)
+            await world.seed(world.place, PERMANENT, "stuk.bin", body)
+            proxy.mode = Mode.SLOW
+            entry = await named(connector, world.place, "stuk.bin")
+            assert await content(connector, world.place, entry.id) == body
 
     async def test_a_hung_back_office_can_be_left(self, world: World) -> None:
         async with proxied(world) as behind:
@@ -570,6 +610,14 @@ class Conformance:
                     came += len(piece)
             await reader.aclose()
             assert 0 < came < len(body)
+
+    def _calls(
+        self, world: World, connector: Connector[Any], id: str
+    ) -> Iterator[Awaitable[object]]:
+        """Every way to ask, one at a time."""
+        yield connector.list(world.place)
+        yield connector.stat(world.place, id)
+        yield content(connector, world.place, id)
 
     async def _works_again(self, world: World, connector: Connector[Any]) -> None:
         """One failure is allowed: the connection that hung may be found dead only now."""
@@ -623,16 +671,38 @@ class Conformance:
             await reader.aclose()
             await reader.aclose()
 
-        await leave()
+        await self._leaks_nothing(leave)
+        assert await content(connector, world.place, entry.id) == body
+
+    async def test_small_reads_and_refusals_leak_nothing(
+        self, world: World, connector: Connector[Any]
+    ) -> None:
+        await world.seed(world.place, PERMANENT, "klein.txt", b"klein")
+        entry = await named(connector, world.place, "klein.txt")
+        refused: list[dict[str, Any]] = [{"offset": 10**6}]
+        if Capability.VERSION in connector.capabilities:
+            refused.append({"version": "van-voor-gisteren"})
+
+        async def ask() -> None:
+            assert await connector.stat(world.place, entry.id) == entry
+            assert await content(connector, world.place, entry.id) == b"klein"
+            for options in refused:
+                with pytest.raises((RangeNotSatisfiable, ConditionFailed, Unsupported)):
+                    await content(connector, world.place, entry.id, **options)
+
+        await self._leaks_nothing(ask)
+
+    async def _leaks_nothing(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Thirty times hold no more descriptors than once; what closes later may do so."""
+        await call()
         before = descriptors()
         for _ in range(30):
-            await leave()
+            await call()
         for _ in range(200):
             if descriptors() <= before + 2:
                 break
             await asyncio.sleep(0.01)
         assert descriptors() <= before + 2
-        assert await content(connector, world.place, entry.id) == body
 
     async def test_a_cancelled_read_harms_nobody(
         self, world: World, connector: Connector[Any]
@@ -686,6 +756,8 @@ class Conformance:
         if Capability.WRITE not in connector.capabilities:
             with pytest.raises(Unsupported):
                 await connector.put(world.place, PERMANENT, "a.txt", _pieces(b"a"))
+            assert not (Capability.IF_ABSENT | Capability.ATOMIC_WRITE) & connector.capabilities
+            assert await everything(connector, world.place) == []
             return
         body = os.urandom(3 * MIB + 7)
         entry = await connector.put(
@@ -706,6 +778,21 @@ class Conformance:
         assert await content(connector, world.place, entry.id) == b"een"
         await connector.put(world.place, PERMANENT, "a.txt", _pieces(b"drie"), if_absent=False)
         assert await content(connector, world.place, entry.id) == b"drie"
+
+    async def test_of_many_writers_one_wins(self, world: World) -> None:
+        connector = await world.open(**self._writing())
+        if Capability.IF_ABSENT not in connector.capabilities:
+            return
+        bodies = [bytes([i]) * 100_000 for i in range(6)]
+        told = await asyncio.gather(
+            *(connector.put(world.place, PERMANENT, "a.bin", _pieces(b)) for b in bodies),
+            return_exceptions=True,
+        )
+        won = [i for i, outcome in enumerate(told) if isinstance(outcome, Entry)]
+        assert len(won) == 1, told
+        assert sum(isinstance(outcome, AlreadyExists) for outcome in told) == len(bodies) - 1, told
+        entry = await named(connector, world.place, "a.bin")
+        assert await content(connector, world.place, entry.id) == bodies[won[0]]
 
     async def test_a_failed_put_leaves_nothing(self, world: World) -> None:
         connector = await world.open(**self._writing())
