@@ -22,7 +22,7 @@ from connectors.s3 import S3, S3Config
 from gateway.connector.context import Context
 from gateway.connector.contract import CHUNK, Place
 from gateway.connector.egress import EgressPolicy
-from gateway.connector.sigv4 import Signer, encode_path
+from gateway.connector.s3.sigv4 import Signer, encode_path
 from gateway.demo.seaweed import Seaweed
 
 BUCKET = "bench"

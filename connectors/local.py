@@ -1,7 +1,7 @@
 """A folder of this machine, or a share that is mounted on it.
 
 A document's id is its path below the klant's place. Neither an id nor a link leads outside: see
-`gateway.connector.localfile`. Names that are no Unicode (bytes of another encoding), hold a
+`gateway.connector.local.file`. Names that are no Unicode (bytes of another encoding), hold a
 backslash or make an id too long are not documents: no address could lead back to them. How many
 were left out stands in the log (`names_left_out`).
 
@@ -16,7 +16,6 @@ from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
-from gateway.connector import localfile
 from gateway.connector.context import Context
 from gateway.connector.contract import (
     Capability,
@@ -30,8 +29,9 @@ from gateway.connector.contract import (
     Report,
     Scope,
 )
-from gateway.connector.localfile import Draft, File, Root, Walk
-from gateway.connector.localread import Part, Wish, document
+from gateway.connector.local import file as localfile
+from gateway.connector.local.file import Draft, File, Root, Walk
+from gateway.connector.local.read import Part, Wish, document
 from gateway.errors import (
     ConfigInvalid,
     IntegrityError,

@@ -26,11 +26,11 @@ from gateway.connector.contract import (
     Report,
     Scope,
 )
-from gateway.connector.s3object import S3Reader, entry_of, opened, wishes
-from gateway.connector.s3upload import Uploader
-from gateway.connector.s3wire import Bucket, Row
+from gateway.connector.s3.object import S3Reader, entry_of, opened, wishes
+from gateway.connector.s3.sigv4 import Signer
+from gateway.connector.s3.upload import Uploader
+from gateway.connector.s3.wire import Bucket, Row
 from gateway.connector.secret import Secret
-from gateway.connector.sigv4 import Signer
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,

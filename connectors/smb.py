@@ -18,7 +18,6 @@ from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
-from gateway.connector import smbput
 from gateway.connector.context import Context, Threads
 from gateway.connector.contract import (
     CHUNK,
@@ -33,9 +32,10 @@ from gateway.connector.contract import (
     Scope,
 )
 from gateway.connector.secret import Secret
-from gateway.connector.smbfile import Blocks, Opened, folder, look, open_document
-from gateway.connector.smbshare import Address, Link, Share
-from gateway.connector.smbtree import NAME, entry_of, is_plain, is_safe, outermost, walk, ways
+from gateway.connector.smb import put as smbput
+from gateway.connector.smb.file import Blocks, Opened, folder, look, open_document
+from gateway.connector.smb.share import Address, Link, Share
+from gateway.connector.smb.tree import NAME, entry_of, is_plain, is_safe, outermost, walk, ways
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,

@@ -1,4 +1,4 @@
-"""A SOAP back office, described by a profile (see `gateway.connector.soapprofile`).
+"""A SOAP back office, described by a profile (see `gateway.connector.soap.profile`).
 
 A klant's dossier items are rows of a listing; each has attachments, and an attachment is a
 document. Every id is looked up again in the klant's own listing before its content is asked
@@ -23,7 +23,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from gateway.connector import soapprofile
 from gateway.connector.context import Context
 from gateway.connector.contract import (
     Capability,
@@ -37,9 +36,10 @@ from gateway.connector.contract import (
     Scope,
 )
 from gateway.connector.secret import Secret
-from gateway.connector.soapclient import Row, SoapClient, SoapStream
-from gateway.connector.soapprofile import Profile, Template
-from gateway.connector.soapwsdl import Operation, operations
+from gateway.connector.soap import profile as soapprofile
+from gateway.connector.soap.client import Row, SoapClient, SoapStream
+from gateway.connector.soap.profile import Profile, Template
+from gateway.connector.soap.wsdl import Operation, operations
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,
@@ -378,7 +378,7 @@ def _needed(place: Place | None) -> Place:
 
 
 def _position(page: str | None) -> tuple[int, int]:
-    """Row and document in it. Raises NotFound for what `list` did not give."""
+    """Row and document in it. Raises ConditionFailed for what `list` did not give."""
     match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", page or "0.0")
     if match is None:
         raise ConditionFailed("no such page")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from gateway.demo.postgres import Server
@@ -19,6 +20,11 @@ SHARED = ROOT.parent / "shared"
 
 #: What no machine of ours can install; any other skip is one that the machine could avoid.
 UNAVOIDABLE = "not here: "
+
+# No time limits; in CI hypothesis loads a profile of its own, which has none and is repeatable.
+hypothesis.settings.register_profile("house", deadline=None)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("house")
 
 _FAST = {
     "fsync": "off",

@@ -493,7 +493,7 @@ async def test_who_leaves_half_way_closes_the_reader(make: Make):
     assert bench.fake.open_readers == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=40), st.integers(1, 4))
 def test_places_are_never_lost_or_doubled(visits: list[tuple[int, int]], places: int):
     """Everyone comes at some moment, stays or leaves the queue at another."""

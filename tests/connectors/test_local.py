@@ -10,6 +10,7 @@ import socket
 import stat
 import tempfile
 import threading
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from connectors.local import LocalConfig, LocalConnector
-from gateway.connector import localfile
 from gateway.connector.conformance import (
     MIB,
     PERMANENT,
@@ -36,8 +36,9 @@ from gateway.connector.conformance import (
 from gateway.connector.context import Context
 from gateway.connector.contract import Connector, HasFile, Place, Scope
 from gateway.connector.egress import EgressPolicy
-from gateway.connector.localfile import Root, Walk
-from gateway.connector.localread import SMALL
+from gateway.connector.local import file as localfile
+from gateway.connector.local.file import Root, Walk
+from gateway.connector.local.read import SMALL
 from gateway.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -232,7 +233,7 @@ async def test_five_thousand_hostile_names_write_nothing_outside(world: Folder, 
         assert await content(connector, world.place, entry.id) == b"INDRINGER"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=40))
 def test_any_text_is_not_found(id: str):
     with tempfile.TemporaryDirectory() as made, pytest.raises((OSError, NotFound)) as told:
@@ -317,7 +318,7 @@ NAMES = WIDE | st.text("ab.-é", min_size=1, max_size=2)  # few, so that folders
 PATHS = st.lists(NAMES.filter(lambda n: n not in (".", "..")), min_size=1, max_size=3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(PATHS, max_size=25), st.integers(1, 4))
 def test_pages_hold_exactly_what_is_there(paths: list[list[str]], limit: int):
     with tempfile.TemporaryDirectory() as made:
@@ -733,6 +734,20 @@ async def test_a_file_system_without_links(
     assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"een"
     await asyncio.sleep(0.05)
     assert os.listdir(world.path / world.place.root / PERMANENT) == ["a.txt"]
+
+
+async def test_what_a_writer_left_that_died_goes_with_the_next(world: Folder):
+    connector = await world.open(writable=True)
+    await connector.put(world.place, PERMANENT, "a.txt", pieces(b"x"))
+    folder = world.path / world.place.root / PERMANENT
+    for name, hours in ((".map-part-oud", 25), (".map-part-bezig", 23)):
+        (folder / name).write_bytes(b"half")
+        at = time.time() - hours * 3600
+        os.utime(folder / name, (at, at))
+    await connector.put(world.place, PERMANENT, "b.txt", pieces(b"x"))
+    there = os.listdir(folder)
+    assert ".map-part-bezig" in there
+    assert ".map-part-oud" not in there
 
 
 @pytest.mark.parametrize(

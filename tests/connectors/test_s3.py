@@ -27,8 +27,8 @@ from gateway.connector.conformance import NESTED, PERMANENT, Conformance, World
 from gateway.connector.context import Context
 from gateway.connector.contract import CHUNK, Entry, Place, Scope
 from gateway.connector.egress import EgressPolicy
-from gateway.connector.s3upload import PART
-from gateway.connector.sigv4 import Signer, encode_path, encode_query
+from gateway.connector.s3.sigv4 import Signer, encode_path, encode_query
+from gateway.connector.s3.upload import PART
 from gateway.demo import seaweed as seaweed_module
 from gateway.demo.seaweed import Seaweed, SeaweedError
 from gateway.errors import (

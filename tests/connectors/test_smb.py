@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from smbprotocol.open import CreateDisposition
 
 from connectors.smb import Smb, SmbConfig
-from gateway.connector import smbput
 from gateway.connector.conformance import (
     MIB,
     NESTED,
@@ -38,7 +37,8 @@ from gateway.connector.context import Context
 from gateway.connector.contract import Connector, Place, Scope
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.faultproxy import FaultProxy
-from gateway.connector.smbfile import (
+from gateway.connector.smb import put as smbput
+from gateway.connector.smb.file import (
     READ_DATA,
     WRITE_DATA,
     Found,
@@ -47,8 +47,8 @@ from gateway.connector.smbfile import (
     look,
     rows,
 )
-from gateway.connector.smbshare import Link
-from gateway.connector.smbtree import is_plain
+from gateway.connector.smb.share import Link
+from gateway.connector.smb.tree import is_plain
 from gateway.errors import (
     AlreadyExists,
     AuthFailed,

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from gateway.connector.contract import CHUNK, Scope
-from gateway.connector.soapclient import MOST
+from gateway.connector.soap.client import MOST
 from gateway.errors import (
     AuthFailed,
     ConditionFailed,

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from lxml import etree
 from ruamel.yaml import YAML
 
-from gateway.connector import soapprofile, soaptree, soapwsdl
-from gateway.connector.soapprofile import Template, Xml
+from gateway.connector.soap import profile as soapprofile
+from gateway.connector.soap import tree as soaptree
+from gateway.connector.soap import wsdl as soapwsdl
+from gateway.connector.soap.profile import Template, Xml
+from gateway.domain import xml
 from gateway.errors import ConfigInvalid, NotFound, ProtocolError
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +62,7 @@ def test_a_value_in_a_filter_stays_one_text(value: str) -> None:
     except ValueError:
         assert soapprofile._NOT_XML.search(value)
         return
-    root = soaptree.parse(filled.encode())
+    root = xml.parse(filled.encode())
     assert [c.tag for c in root] == ["V"]
     assert len(root[0]) == 0
     # XML itself makes one line end of each kind, and blanks of them in attributes.
@@ -79,8 +82,8 @@ def test_an_argument_in_an_envelope_stays_one_text(value: str) -> None:
         body = call.body(values)
     except NotFound:
         return
-    content = soaptree.body(soaptree.parse(body))[0]
-    assert [soaptree.local(a.tag) for a in content] == ["token", "subjectID", "fileId"]
+    content = soaptree.body(xml.parse(body))[0]
+    assert [xml.local(a.tag) for a in content] == ["token", "subjectID", "fileId"]
     assert _lines(content[2].text or "") == _lines(value)
 
 
@@ -105,11 +108,11 @@ def test_the_filter_is_xml_in_a_string_and_the_token_is_text() -> None:
         "page.take": "9",
         **{f"field.{k}": v for k, v in profile.list.fields.items()},
     }
-    content = soaptree.body(soaptree.parse(call.body(values)))[0]
-    told = {soaptree.local(a.tag): a.text or "" for a in content}
+    content = soaptree.body(xml.parse(call.body(values)))[0]
+    told = {xml.local(a.tag): a.text or "" for a in content}
     assert told["token"] == "<token><version>1</version><data>ABC</data></token>"
     assert told["connectorId"] == "Eigen & co"
-    fields = soaptree.parse(told["filtersXml"].encode()).findall("Filter/Field")
+    fields = xml.parse(told["filtersXml"].encode()).findall("Filter/Field")
     assert [(f.get("FieldId"), f.text) for f in fields] == [
         ("BcCd", "1</Field><Field>"),
         ("SbId", "2"),
@@ -184,7 +187,7 @@ def test_a_firms_words_and_columns() -> None:
 
 
 def test_paths_in_rows() -> None:
-    root = soaptree.parse(b"<r xmlns='u'><row a='1'><b c='2'>3</b><d/><e><f>4</f></e></row></r>")
+    root = xml.parse(b"<r xmlns='u'><row a='1'><b c='2'>3</b><d/><e><f>4</f></e></row></r>")
     fields = soaptree.Fields({"a": "@a", "c": "b/@c", "b": "b", "b2": "b", "d": "d", "f": "e/f",
                               "no": "x/y", "none": "@x"})  # fmt: skip
     assert fields.read(root[0]) == {"a": "1", "c": "2", "b": "3", "b2": "3", "d": "", "f": "4"}
@@ -217,7 +220,7 @@ def test_an_inner_document_may_claim_utf_16_as_dotnet_writes_it() -> None:
 )  # fmt: skip
 def test_hostile_xml_is_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
-        soaptree.parse(data)
+        xml.parse(data)
 
 
 # --- pinned WSDLs

@@ -10,10 +10,11 @@ from typing import Any
 from aiohttp import web
 
 from connectors.soap import Soap, SoapConfig
-from gateway.connector import soaptree
 from gateway.connector.context import Context
 from gateway.connector.contract import Entry, Place
 from gateway.connector.egress import EgressPolicy
+from gateway.connector.soap import tree as soaptree
+from gateway.domain.xml import local, parse
 from tests.servers.node_soap import TOKEN
 
 ROOT = Path(__file__).parents[2]
@@ -163,11 +164,11 @@ class Liar:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         data = await request.read()
-        asked = soaptree.body(soaptree.parse(data))[0]
-        name = soaptree.local(asked.tag)
+        asked = soaptree.body(parse(data))[0]
+        name = local(asked.tag)
         self.calls.append((name, data))
         self.headers.append(request.headers)
-        answer = self.answers[name]({soaptree.local(a.tag): a.text or "" for a in asked})
+        answer = self.answers[name]({local(a.tag): a.text or "" for a in asked})
         return await answer(request) if callable(answer) else answer
 
     def app(self) -> web.Application:

@@ -5,10 +5,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from gateway.connector import smbput
 from gateway.connector.contract import Entry
-from gateway.connector.smbfile import Found, folder, refuse_links
-from gateway.connector.smbshare import Link
+from gateway.connector.smb import put as smbput
+from gateway.connector.smb.file import Found, folder, refuse_links
+from gateway.connector.smb.share import Link
 from gateway.errors import NotFound, PermissionDenied
 
 #: A name of one part, for pydantic too; a colon leads to an alternate stream.

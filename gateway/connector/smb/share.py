@@ -21,7 +21,7 @@ from smbprotocol.open import SMB2CloseRequest
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
-from gateway.connector.smbwire import Held, Stopped, error_of, is_pending
+from gateway.connector.smb.wire import Held, Stopped, error_of, is_pending
 from gateway.errors import (
     AuthFailed,
     ConfigInvalid,

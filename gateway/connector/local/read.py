@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from gateway.connector import localfile
 from gateway.connector.context import Threads
 from gateway.connector.contract import CHUNK, Entry
-from gateway.connector.localfile import File
+from gateway.connector.local import file as localfile
+from gateway.connector.local.file import File
 from gateway.errors import ConditionFailed, RangeNotSatisfiable
 
 #: Up to this size a document is read at once; it is also the first block of a larger one.

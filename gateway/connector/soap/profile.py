@@ -30,7 +30,7 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from gateway.connector.soaptree import Element, below, parse
+from gateway.domain.xml import Element, below, parse
 from gateway.errors import ConfigInvalid, ProtocolError
 
 _PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field)\.[a-z_]+)\}")

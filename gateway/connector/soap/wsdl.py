@@ -17,7 +17,7 @@ from zeep.exceptions import Error as ZeepError
 from zeep.transports import Transport
 from zeep.wsdl.bindings import Soap12Binding
 
-from gateway.connector.soapprofile import (
+from gateway.connector.soap.profile import (
     Arguments,
     Call,
     Pinned,

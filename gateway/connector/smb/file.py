@@ -25,8 +25,8 @@ from smbprotocol.open import (
     SMB2ReadRequest,
 )
 
-from gateway.connector.smbshare import Link
-from gateway.connector.smbwire import Stopped
+from gateway.connector.smb.share import Link
+from gateway.connector.smb.wire import Stopped
 from gateway.errors import IntegrityError, NotFound, ProtocolError, SourceError
 
 READ_ATTRIBUTES, READ_DATA, WRITE_DATA, DELETE = 0x80, 0x01, 0x02, 0x00010000

@@ -11,6 +11,7 @@ import os
 import secrets
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +43,8 @@ _BY_NUMBER = {number: kind for kind, some in ERRORS.items() for number in some}
 
 #: Documents that are being written have such names, and are not there yet for anyone.
 PARTIAL = ".map-part-"
+#: What a writer left that died goes after this many seconds, with the next that writes there.
+_ABANDONED = 24 * 3600
 
 _LONGEST_ID = 1024  # bytes in UTF-8, the contract's limit
 _DEEPEST = 64  # folders below each other
@@ -315,6 +318,7 @@ class Draft:
         self._folder = folder
         self._name = PARTIAL + secrets.token_hex(8)
         try:
+            _sweep(folder)
             self._file = File(os.open(self._name, _NEW, 0o640, dir_fd=folder), self._gone)
         except BaseException:
             os.close(folder)
@@ -373,8 +377,26 @@ def _rename(folder: int, old: str, new: str) -> None:
 
 
 def _sync_folder(folder: int) -> None:
+    with _readable(folder) as opened:
+        os.fsync(opened)
+
+
+def _sweep(folder: int) -> None:
+    """Take away what writers left that died. Raises OSError."""
+    with _readable(folder) as opened, os.scandir(opened) as found:
+        for item in found:
+            if not item.name.startswith(PARTIAL):
+                continue
+            with contextlib.suppress(OSError):  # somebody else may be sweeping
+                if time.time() - item.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+                    os.unlink(item.name, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def _readable(folder: int) -> Iterator[int]:
+    """The folder, opened for more than finding what is in it."""
     opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
-        os.fsync(opened)
+        yield opened
     finally:
         os.close(opened)

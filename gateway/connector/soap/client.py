@@ -11,12 +11,13 @@ from contextlib import contextmanager
 import aiohttp
 
 from gateway import errors
-from gateway.connector import soaptree
 from gateway.connector.context import Threads
 from gateway.connector.contract import CHUNK
-from gateway.connector.soapprofile import Profile
-from gateway.connector.soapstream import ContentScanner
-from gateway.connector.soapwsdl import Operation
+from gateway.connector.soap import tree as soaptree
+from gateway.connector.soap.profile import Profile
+from gateway.connector.soap.stream import ContentScanner
+from gateway.connector.soap.wsdl import Operation
+from gateway.domain import xml
 from gateway.errors import (
     AuthFailed,
     DeadlineExceeded,
@@ -166,7 +167,7 @@ class SoapClient:
         return await self._threads.run(self._extract, name, data)
 
     def _extract(self, name: str, data: bytes) -> list[Row]:
-        root = soaptree.parse(data)
+        root = xml.parse(data)
         self._judge(self._calls[name], root)
         return self._readers[name].read(root)
 
@@ -216,12 +217,12 @@ class SoapClient:
     def _refusal(self, call: Operation, data: bytes) -> SourceError:
         """The error of an answer that does not hold what was asked for."""
         try:
-            self._judge(call, soaptree.parse(data))
+            self._judge(call, xml.parse(data))
         except SourceError as e:
             return e
         return NotFound("the source gives no content")
 
-    def _judge(self, call: Operation, root: soaptree.Element) -> None:
+    def _judge(self, call: Operation, root: xml.Element) -> None:
         """Raises the error that a Fault, or an answer that is not ok, stands for."""
         told = soaptree.fault(root)
         if told is None and self._profile.ok is not None:

@@ -21,7 +21,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gateway.connector.s3wire import failure
+from gateway.connector.s3.wire import failure
 from gateway.errors import AlreadyExists, ConditionFailed, IntegrityError, Unavailable
 
 PART = 5 * 1024 * 1024  # the smallest part that S3 takes

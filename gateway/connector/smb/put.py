@@ -19,9 +19,9 @@ from smbprotocol.open import (
     SMB2WriteRequest,
 )
 
-from gateway.connector import smbfile
-from gateway.connector.smbfile import Found, Opened
-from gateway.connector.smbshare import Link
+from gateway.connector.smb import file as smbfile
+from gateway.connector.smb.file import Found, Opened
+from gateway.connector.smb.share import Link
 from gateway.errors import AlreadyExists, NotFound
 
 #: What a file that is being written is called; never listed or read.

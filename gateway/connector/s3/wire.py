@@ -14,8 +14,8 @@ from urllib.parse import unquote_plus
 import aiohttp
 from yarl import URL
 
-from gateway.connector.sigv4 import Signer, encode_path, encode_query
-from gateway.connector.soaptree import Element, local, parse
+from gateway.connector.s3.sigv4 import Signer, encode_path, encode_query
+from gateway.domain.xml import Element, local, parse
 from gateway.errors import (
     AuthFailed,
     ConditionFailed,

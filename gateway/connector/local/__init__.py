@@ -1,0 +1,1 @@
+"""What a folder is read and written with."""

@@ -1,0 +1,1 @@
+"""What an SMB share is spoken to with."""
