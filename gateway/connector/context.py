@@ -43,17 +43,18 @@ class Context:
         """The value of a `Secret`. Raises ConfigInvalid."""
         return secret.resolve(reference, base=self.base)
 
-    def http(self, *, limit: int = 64) -> aiohttp.ClientSession:
+    def http(self) -> aiohttp.ClientSession:
         """The one HTTP session of this source.
 
         Connects only where the egress policy allows, keeps no cookies, has a connect time-out and
-        no total one: the guard times the rest. Call `context.egress.check_url` once for a
-        configured address, and say `allow_redirects=False` in every call.
+        no total one, and no bound of its own: the guard times the rest, and says how many calls
+        are under way. Call `context.egress.check_url` once for a configured address, and say
+        `allow_redirects=False` in every call.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=limit,
+                    limit=0,
                     resolver=GuardedResolver(self.egress),
                     ttl_dns_cache=60,
                     # An address in a URL is never resolved, so the resolver does not see it.

@@ -1,4 +1,4 @@
-"""What goes to Digipoort and the banks, and what comes back: koppelvlak WUS 2.0 voor Bedrijven 1.2.
+"""What goes to Digipoort and the banks and comes back (koppelvlak WUS 2.0 voor Bedrijven 1.2).
 
 Names are those of the specification. Digipoort and the banks' BIV take the same messages.
 """

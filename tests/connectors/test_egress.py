@@ -275,3 +275,30 @@ def test_any_text_is_an_address_or_a_refusal(text: str):
         except ConfigInvalid:
             continue
         assert url.lower() == known or url.lower().startswith(tuple(known + c for c in "/:.?"))
+
+
+async def test_the_guard_alone_says_how_many_are_under_way(tmp_path: Path, aiohttp_server):
+    """A hundred documents that browsers take slowly hold as many connections, and no 101st waits
+    for one of them."""
+    all_here = asyncio.Barrier(100)
+
+    async def answer(_: web.Request) -> web.Response:
+        await all_here.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    server = await aiohttp_server(app)
+    policy = EgressPolicy((f"127.0.0.1:{server.port}",), (ipaddress.ip_network("127.0.0.0/8"),))
+    context = Context("firm/source", egress=policy, base=tmp_path)
+
+    async def ask() -> int:
+        url = server.make_url("/")
+        async with context.http().get(url, allow_redirects=False) as response:
+            return response.status
+
+    try:
+        assert await asyncio.gather(*(ask() for _ in range(100))) == [200] * 100
+    finally:
+        await all_here.abort()
+        await context.aclose()
