@@ -25,7 +25,7 @@ async def main(port: int, dsn: str, url: str, access_key: str, secret_key: str) 
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         config=AioConfig(
-            max_pool_connections=64,
+            max_pool_connections=1024,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
