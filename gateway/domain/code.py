@@ -30,6 +30,8 @@ class Purpose(StrEnum):
     """What a code consents to; a code of one purpose is nothing for another."""
 
     SIGNING_IN = "signing_in"
+    APPROVING = "approving"
+    REJECTING = "rejecting"
 
 
 def new() -> str:

@@ -16,7 +16,7 @@ from gateway.domain.span import Span
 from gateway.errors import ConditionFailed, Denied, NotFound, SourceError, Unavailable
 from gateway.flows.listings import Answer
 from gateway.flows.portal import Portal
-from gateway.flows.signing_in import Visitor
+from gateway.flows.visitor import Visitor
 from gateway.store import audit, preferences
 
 #: Preference: whether the panel with categories is shown.

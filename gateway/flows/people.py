@@ -16,8 +16,9 @@ from gateway.domain.person import RETURNS, Person, Role, State
 from gateway.errors import Denied, Invalid
 from gateway.flows import letters
 from gateway.flows.portal import Portal
-from gateway.flows.signing_in import From, as_username, now
+from gateway.flows.signing_in import as_username
 from gateway.flows.throttling import forgive, take, unhurried
+from gateway.flows.visitor import From, now
 from gateway.store import audit, klanten, links, persons, sessions
 from gateway.store.database import Connection
 

@@ -8,10 +8,9 @@ token that was planted or seen before is worth nothing after it.
 import asyncio
 import contextlib
 import dataclasses
-import hmac
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from gateway import log
@@ -19,55 +18,19 @@ from gateway.domain import code as codes_rules
 from gateway.domain import keys, phone, session, throttle
 from gateway.domain.code import Purpose
 from gateway.domain.firm import Firm
-from gateway.domain.klant import Klant
 from gateway.domain.person import Person, State
 from gateway.domain.session import Stage
 from gateway.errors import Invalid, PortalError, TooMany
-from gateway.flows import letters
+from gateway.flows import codes, letters
 from gateway.flows.portal import Portal
 from gateway.flows.throttling import check, forgive, spent, take
-from gateway.notify.sms import SmsFailed
-from gateway.store import audit, codes, klanten, persons, sessions
+from gateway.flows.visitor import From, Visitor, now
+from gateway.store import audit, klanten, persons, sessions
 from gateway.store.database import Connection
 
 #: One sentence for every way in which a username and password can be wrong.
 WRONG = "De gebruikersnaam of het wachtwoord klopt niet."
-WRONG_CODE = "Deze code klopt niet. Controleer de code en probeer het opnieuw."
-NO_CODE_LEFT = "Deze code werkt niet meer. Vraag een nieuw token aan."
-NOT_A_CODE = "Vul de code van zes cijfers in."
-SMS_FAILED = "De sms kon niet worden verstuurd. Vraag over een minuut een nieuw token aan."
 NO_MORE_SENDS = "U kunt in deze aanmelding geen nieuw token meer aanvragen."
-
-
-@dataclass(frozen=True, slots=True)
-class From:
-    """Where a request comes from."""
-
-    address: str
-    agent: str = ""
-    language: str = "nl"
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who is behind a cookie. klanten: those the person has access to; klant: number of the one
-    being looked at. name and phone are masked for the page that asks for the code."""
-
-    firm: Firm
-    person_id: UUID
-    username: str
-    name: str
-    phone: str
-    role: str
-    stage: Stage
-    language: str
-    klanten: tuple[Klant, ...]
-    klant: str | None
-    digest: str
-    next: str | None
-    idle_until: datetime
-    ends_at: datetime
-    previous_login_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +52,6 @@ class Choice:
 def _storable(text: str) -> str:
     """What PostgreSQL takes, of what a browser sent: bytes that are no text come as surrogates."""
     return text.replace("\0", "").encode(errors="replace").decode()
-
-
-def now() -> datetime:
-    """The moment, aware."""
-    return datetime.now(UTC)
 
 
 # --- password
@@ -289,79 +247,25 @@ async def _begin_half(
         if visitor is not None:
             await send_code(portal, visitor)
     except (Invalid, TooMany) as e:
-        return Half(cookie, SMS_FAILED if isinstance(e, Invalid) else NO_MORE_SENDS)
+        return Half(cookie, codes.SMS_FAILED if isinstance(e, Invalid) else NO_MORE_SENDS)
     return Half(cookie)
 
 
 # --- the code
 
 
-@dataclass(frozen=True, slots=True)
-class Resend:
-    """wait: seconds until a new code may be asked; left: how many may still be asked."""
-
-    wait: int
-    left: int
-
-
-async def resend_state(portal: Portal, visitor: Visitor) -> Resend:
+async def resend_state(portal: Portal, visitor: Visitor) -> codes.Resend:
     """Whether a new code may be asked."""
-    async with portal.db.tenant(visitor.firm.id) as c:
-        sent = await codes.sent(c, visitor.digest, Purpose.SIGNING_IN)
-    return _resend(sent)
-
-
-def _resend(sent: codes.Sent) -> Resend:
-    passed = (now() - sent.last) if sent.last else codes_rules.COOL_DOWN
-    wait = max(0.0, (codes_rules.COOL_DOWN - passed).total_seconds())
-    # The first code is not a new one: three sends are one and two more.
-    return Resend(int(-(-wait // 1)), max(0, codes_rules.SENDS - sent.count))
+    return await codes.resend_state(portal, visitor, Purpose.SIGNING_IN)
 
 
 async def send_code(portal: Portal, visitor: Visitor) -> None:
-    """Send a new code; the one before is void. Raises TooMany (cool-down, caps) and Invalid
-    when the message could not be handed over."""
-    firm = visitor.firm
-    code = codes_rules.new()
-    async with portal.db.tenant(firm.id) as c:
-        person = await persons.by_id(c, visitor.person_id, lock=True)
-        state = _resend(await codes.sent(c, visitor.digest, Purpose.SIGNING_IN))
-        if person is None or person.mobile_sealed is None or state.left < 1:
-            raise TooMany(600)
-        if state.wait:
-            raise TooMany(state.wait)
-        number = portal.keys.open("mobile", person.mobile_sealed)
-        for limit, subject in (
-            (throttle.SMS_ALL, ""),
-            *((limit, number) for limit in portal.sms_limits),
-        ):
-            await take(portal, c, limit, subject)
-        moment = now()
-        id = await codes.add(
-            c,
-            firm.id,
-            person.id,
-            visitor.digest,
-            Purpose.SIGNING_IN,
-            "",
-            _digest(portal, visitor, code),
-            moment,
-            moment + codes_rules.LIFETIME,
-        )
-        await audit.record(c, "code_sent", firm=firm.id, person=person.id)
-    text = codes_rules.message(code, firm.short, person.language)
-    try:
-        await portal.sms.send(number, firm.sms.sender, text)
-    except SmsFailed as e:
-        async with portal.db.tenant(firm.id) as c:
-            await codes.void(c, id, now())
-        raise Invalid({"code1": SMS_FAILED}) from e
-
-
-def _digest(portal: Portal, visitor: Visitor, code: str, subject: str = "") -> str:
-    """Bound to person, session and purpose: the same digits elsewhere are another code."""
-    return portal.keys.digest(
-        "code", Purpose.SIGNING_IN, str(visitor.person_id), visitor.digest, subject, code
+    """Send a new code; the one before is void. Raises as `codes.send`."""
+    await codes.send(
+        portal,
+        visitor,
+        Purpose.SIGNING_IN,
+        lambda code, language: codes_rules.message(code, visitor.firm.short, language),
     )
 
 
@@ -371,28 +275,21 @@ async def confirm_code(portal: Portal, visitor: Visitor, origin: From, *boxes: s
     Raises Invalid. The try is counted before the code is looked at, in one statement. The person
     is locked first, as in `send_code`: in another order two requests could wait for each other.
     """
-    given = codes_rules.entered(*boxes)
-    if given is None:
-        raise Invalid({"code1": NOT_A_CODE})
+    given = codes.entered(*boxes)
     moment = now()
     async with portal.db.tenant(visitor.firm.id) as c:
         person = await persons.by_id(c, visitor.person_id, lock=True)
-        tried = await codes.take_try(c, visitor.digest, Purpose.SIGNING_IN, "", moment)
-        if tried is None or person is None or not person.may_sign_in:
-            raise Invalid({"code1": NO_CODE_LEFT})
-        good = _same(tried.digest, _digest(portal, visitor, given))
+        tried = await codes.try_one(portal, c, visitor, Purpose.SIGNING_IN, "", given, moment)
+        if person is None or not person.may_sign_in:
+            raise Invalid({"code1": codes.NO_CODE_LEFT})
         if (
-            good
-            and await codes.use(c, tried.id, moment)
+            tried.good
+            and await codes.use(c, tried, moment)
             and await sessions.end(c, visitor.digest)  # False: broken off in the meantime
         ):
             return await _begin_full(c, visitor, person, origin, moment)
         await audit.record(c, "code_wrong", firm=visitor.firm.id, person=visitor.person_id)
-    raise Invalid({"code1": WRONG_CODE if tried.left else NO_CODE_LEFT})
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one, other)
+    raise Invalid({"code1": tried.wrong})
 
 
 async def _begin_full(

@@ -7,7 +7,7 @@ from gateway.domain.firm import Employee
 from gateway.domain.klant import Klant
 from gateway.errors import Denied
 from gateway.flows.portal import Portal
-from gateway.flows.signing_in import Visitor
+from gateway.flows.visitor import Visitor
 from gateway.store import audit, persons, sessions
 
 

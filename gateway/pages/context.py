@@ -9,7 +9,7 @@ from gateway.domain.firm import Firm
 from gateway.domain.proxy import Network
 from gateway.errors import Denied, NotFound
 from gateway.flows.portal import Portal
-from gateway.flows.signing_in import Visitor
+from gateway.flows.visitor import Visitor
 
 PORTAL = web.AppKey("portal", Portal)
 PROXIES: web.AppKey[Sequence[Network]] = web.AppKey("proxies", Sequence)

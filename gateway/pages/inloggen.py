@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from gateway.errors import Denied, Invalid, TooMany
-from gateway.flows import people, signing_in, welkom
-from gateway.flows.signing_in import Choice, From, Half
+from gateway.flows import codes, people, signing_in, visitor, welkom
+from gateway.flows.signing_in import Choice, Half
+from gateway.flows.visitor import From
 from gateway.pages import messages, render
 from gateway.pages.context import here, named_firm, portal, signed_in
 from gateway.pages.cookies import set_cookie
@@ -118,7 +119,7 @@ async def take_firm(request: web.Request) -> web.StreamResponse:
 
 
 def _half_way(request: web.Request, half: Half) -> web.Response:
-    words = {signing_in.SMS_FAILED: "sms", signing_in.NO_MORE_SENDS: "wachten"}
+    words = {codes.SMS_FAILED: "sms", signing_in.NO_MORE_SENDS: "wachten"}
     word = words.get(half.sms)
     response = render.redirect(request, "/inloggen/token" + (f"?bericht={word}" if word else ""))
     set_cookie(request, response, "sessie", half.cookie)
@@ -348,7 +349,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 async def stay(request: web.Request) -> web.StreamResponse:
     """ "Blijf ingelogd": asked by the script of the page, told in seconds."""
     until = await signing_in.extend(portal(request), signed_in(request))
-    left = (until - signing_in.now()).total_seconds()
+    left = (until - visitor.now()).total_seconds()
     return web.json_response({"seconds": max(0, int(left))})
 
 

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from gateway.domain import access, media, session
 from gateway.domain.firm import Firm, Text
 from gateway.domain.klant import Klant
-from gateway.flows.signing_in import Visitor
+from gateway.flows.visitor import Visitor
 from gateway.pages import assets
 from gateway.pages.context import here, portal
 from gateway.pages.cookies import form_token, set_cookie

@@ -68,7 +68,10 @@ _FIELDS = attrgetter("firm", "event", "person", "klant", "subject", "request", "
 
 
 async def append(c: Connection, events: Sequence[Event]) -> list[None]:
-    """Many events in one statement, durable when it returns. Works without a firm."""
-    columns = zip(*map(_FIELDS, events), strict=True)
+    """Many events in one statement, durable when it returns. Works without a firm.
+
+    In the order of the firms, because each firm's chain is locked at the end (0002_stukken.sql).
+    """
+    columns = zip(*map(_FIELDS, sorted(events, key=attrgetter("firm"))), strict=True)
     await c.execute("select audit_append($1, $2, $3, $4, $5, $6, $7)", *map(list, columns))
     return [None] * len(events)

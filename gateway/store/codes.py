@@ -60,13 +60,14 @@ async def add(
     return id
 
 
-async def sent(c: Connection, session: str, purpose: str) -> Sent:
+async def sent(c: Connection, session: str, purpose: str, subject: str = "") -> Sent:
     """What went out."""
     row = await c.fetchrow(
         "select count(*) as count, max(created_at) as last from code"
-        " where session = $1 and purpose = $2",
+        " where session = $1 and purpose = $2 and subject = $3",
         session,
         purpose,
+        subject,
     )
     return Sent(row["count"], row["last"]) if row else Sent(0, None)
 

@@ -12,6 +12,7 @@ from gateway.domain import code as code_rules
 from gateway.domain import throttle
 from gateway.domain.klant import Klant
 from gateway.errors import Invalid, TooMany
+from gateway.flows import codes as sms_codes
 from gateway.flows import people, signing_in
 from gateway.flows.signing_in import Choice, From, Half, Visitor
 from gateway.store import audit, codes
@@ -94,7 +95,8 @@ async def test_a_code_ends_after_ten_minutes(portal, phone, register, monkeypatc
     await register()
     visitor = await _half(portal)
     late = signing_in.now() + timedelta(minutes=10, seconds=1)
-    monkeypatch.setattr(signing_in, "now", lambda: late)
+    for module in (signing_in, sms_codes):
+        monkeypatch.setattr(module, "now", lambda: late)
     with pytest.raises(Invalid):
         await signing_in.confirm_code(portal, visitor, ORIGIN, phone.code)
 
@@ -105,7 +107,8 @@ async def test_a_session_ends_without_use_and_in_any_case(portal, phone, registe
     begun = signing_in.now()
 
     def at(**passed: int) -> None:
-        monkeypatch.setattr(signing_in, "now", lambda: begun + timedelta(**passed))
+        for module in (signing_in, sms_codes):
+            monkeypatch.setattr(module, "now", lambda: begun + timedelta(**passed))
 
     at(minutes=29)
     visitor = await signing_in.resume(portal, cookie)
@@ -234,7 +237,8 @@ async def test_a_choice_of_firm_ends_with_the_password(portal, phone, register, 
     for ticket, firm_id in ((choice.ticket, "wilgenhof"), (choice.ticket, "elders"), ("x", "y")):
         with pytest.raises(Invalid):
             await signing_in.choose_firm(portal, ticket, firm_id, ORIGIN)
-    monkeypatch.setattr(signing_in, "now", lambda: late)
+    for module in (signing_in, sms_codes):
+        monkeypatch.setattr(module, "now", lambda: late)
     with pytest.raises(Invalid):
         await signing_in.choose_firm(portal, choice.ticket, "eikenhof", ORIGIN)
 
@@ -256,7 +260,9 @@ async def test_a_code_of_one_purpose_and_subject_is_none_of_another(portal, phon
     async with portal.db.tenant("eikenhof") as c:
         for purpose, subject in (("approving", ""), ("signing_in", "hash"), ("", "")):
             assert await codes.take_try(c, visitor.digest, purpose, subject, late) is None
-        other = signing_in._digest(portal, visitor, phone.code.replace("-", ""), "hash")
+        other = sms_codes._digest(
+            portal, visitor, "signing_in", "hash", phone.code.replace("-", "")
+        )
         tried = await codes.take_try(c, visitor.digest, "signing_in", "", late)
         assert tried is not None
         assert tried.digest != other
@@ -287,7 +293,7 @@ async def test_a_provider_that_breaks_leaves_no_code(portal, phone, register, mo
     half = await signing_in.check_password(
         portal, None, "sanne@bakkerij.example", PASSWORD, ORIGIN
     )
-    assert half.sms == signing_in.SMS_FAILED
+    assert half.sms == sms_codes.SMS_FAILED
     async with portal.db.tenant("eikenhof") as c:
         assert await c.fetchval("select count(*) from code where void_at is null") == 0
 
@@ -297,10 +303,12 @@ async def test_three_codes_a_sign_in_and_no_more(portal, phone, register, monkey
     visitor = await _half(portal)
     begun = signing_in.now()
     for n, left in ((1, 1), (2, 0)):
-        monkeypatch.setattr(signing_in, "now", lambda n=n: begun + timedelta(seconds=61 * n))
+        for module in (signing_in, sms_codes):
+            monkeypatch.setattr(module, "now", lambda n=n: begun + timedelta(seconds=61 * n))
         await signing_in.send_code(portal, visitor)
         assert (await signing_in.resend_state(portal, visitor)).left == left
-    monkeypatch.setattr(signing_in, "now", lambda: begun + timedelta(minutes=5))
+    for module in (signing_in, sms_codes):
+        monkeypatch.setattr(module, "now", lambda: begun + timedelta(minutes=5))
     with pytest.raises(TooMany):
         await signing_in.send_code(portal, visitor)
     assert len(phone.messages) == 3

@@ -11,6 +11,9 @@ from gateway.store.database import Database
 ACROSS = {
     "firms_of", "firms_with_mail", "throttle_take", "throttle_wait", "throttle_clear", "forget",
     "visitors", "audit_append",
+    # 0002_stukken.sql
+    "chain_append", "deliveries_due", "kenmerken_known", "attempts_made", "ask_first",
+    "attempts_go_on",
 }  # fmt: skip
 
 
@@ -36,6 +39,47 @@ async def _tables(owner) -> list[str]:
     return [r[0] for r in rows]
 
 
+async def _fill_stukken(owner, firm: str, person) -> None:
+    await owner.execute(
+        "insert into stuk (firm, klant, soort, route, state, jaar, periode, manifest, content,"
+        " rule, put_up_by) values ($1, '1', 'ob', 'portal', 'te_accorderen', 2026, 'Q3',"
+        " 'm', 'c', '[]',"
+        " 'test')",
+        firm,
+    )
+    await owner.execute(
+        "insert into delivery (firm, stuk, kind, destination, aanleverkenmerk, manifest)"
+        " select firm, id, 'sbr', 'digipoort', $1 || 'k', 'm' from stuk where firm = $1",
+        firm,
+    )
+    for statement in (
+        "insert into klant_identity (firm, klant, type, digest) values ($1, '1', 'BTW', 'd')",
+        "insert into stuk_part (firm, stuk, number, role, source, document_sealed, name_sealed,"
+        " media_type, length, sha256) select firm, id, 1, 'instance', 's', '', '', '', 1, 'h'"
+        " from stuk where firm = $1",
+        "insert into attempt (firm, delivery, channel, message_id)"
+        " select firm, id, firm, firm || 'm' from delivery where firm = $1",
+        "insert into status (firm, delivery, kenmerk, code, at, description)"
+        " select firm, id, 'k', '100', now(), '' from delivery where firm = $1",
+        "insert into reply (firm, delivery, kind, message_id, envelope)"
+        " select firm, id, 'status', 'm', '' from delivery where firm = $1",
+        "insert into stranger (firm, channel, kenmerk) values ($1, 'c', 'k')",
+        "insert into checkpoint (firm, number, hash, key, signature) values ($1, 1, '', '', '')",
+    ):
+        await owner.execute(statement, firm)
+    for statement in (
+        "insert into mandate (firm, person, klant, soort, since)"
+        " values ($1, $2, '1', '*', now()::date)",
+        "insert into seen (firm, stuk, person, part, sha256)"
+        " select firm, id, $2, 1, 'h' from stuk where firm = $1",
+        "insert into akkoord (firm, stuk, person, act, manifest)"
+        " select firm, id, $2, 'approved', 'm' from stuk where firm = $1",
+        "insert into consent (firm, stuk, bank, person)"
+        " select firm, id, 'b', $2 from stuk where firm = $1",
+    ):
+        await owner.execute(statement, firm, person)
+
+
 async def _fill(owner) -> None:
     for firm in ("een", "twee"):
         await owner.execute("insert into klant (firm, number, name) values ($1, '1', 'K')", firm)
@@ -56,6 +100,7 @@ async def _fill(owner) -> None:
             "insert into audit (firm, event, person) values ($1, 'e', $2)",
         ):
             await owner.execute(statement, firm, person)
+        await _fill_stukken(owner, firm, person)
         await owner.execute(
             "insert into outbox (firm, event, recipient_sealed, payload_sealed)"
             " values ($1, 'e', '', '')",
@@ -134,6 +179,7 @@ async def test_no_column_could_hold_a_document(owner):
     )
     allowed = {
         "text", "uuid", "timestamp with time zone", "integer", "bigint", "jsonb", "boolean",
+        "date",
     }  # fmt: skip
     assert {r["data_type"] for r in rows} <= allowed
 

@@ -1,10 +1,11 @@
 """Every statement of the store is one that PostgreSQL takes for this schema, as this role."""
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
@@ -12,16 +13,31 @@ import asyncpg
 import pytest
 
 from gateway import store
+from gateway.domain import delivery, sbr, soort, stuk
+from gateway.domain.accordering import Rule
 from gateway.domain.klant import Klant
 from gateway.domain.person import Role, State
 from gateway.domain.session import Stage
 from gateway.domain.throttle import ACCOUNT, Limit
-from gateway.store import audit, sessions
+from gateway.store import audit, deliveries, sessions, stukken
 from gateway.store.database import Connection, Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOBODY = UUID(int=0)
+_STUK = stukken.Stuk(
+    NOBODY, "1", "K", "ob", soort.Route.PORTAL, stuk.State.TO_APPROVE, 2026, "Q3", None, None,
+    None, "m", "c", Rule(), None, None, None, None, "test", NOW, NOW,
+)  # fmt: skip
+_DELIVERY = deliveries.Delivery(
+    NOBODY, NOBODY, "sbr", "digipoort", "", "", "", "k", "m", delivery.State.QUEUED, None, 0, NOW,
+    "", "", None, None, NOW, None, None,
+)  # fmt: skip
 VALUES: dict[Any, Any] = {
+    float: 1.0, date: NOW.date(), Rule: Rule(), stukken.Stuk: _STUK,
+    stukken.PartRow: stukken.PartRow(1, stuk.Role.INSTANCE, "s", "", "", "", 1, "h"),
+    stuk.State: stuk.State.APPROVED, deliveries.Delivery: _DELIVERY,
+    delivery.State: delivery.State.ATTEMPT, delivery.Outcome: delivery.Outcome.DECIDED,
+    sbr.Statusmelding: sbr.Statusmelding("k", "100", NOW, ""),
     str: "x", int: 1, bool: True, datetime: NOW, UUID: NOBODY, Role: Role.CLIENT,
     State: State.ACTIVE, Limit: ACCOUNT, Klant: Klant("1", "K"),
     sessions.New: sessions.New("d", NOBODY, Stage.HALF, None, None, "", "", NOW, NOW),
@@ -47,6 +63,10 @@ class Recorder:
         for row in rows:
             await self._prepare(sql, *row)
 
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+
     async def fetch(self, sql: str, *args: object) -> list[object]:
         await self._prepare(sql, *args)
         return []
@@ -71,7 +91,7 @@ def _value(hint: Any) -> Any:
         return frozenset({_value(args[0])})
     if get_origin(hint) is tuple:
         return tuple(map(_value, args))
-    if getattr(get_origin(hint), "__name__", "") == "Sequence":
+    if getattr(get_origin(hint), "__name__", "") in ("Sequence", "Iterable"):
         return [_value(args[0])]
     if getattr(get_origin(hint), "__name__", "") == "Mapping":
         return {}

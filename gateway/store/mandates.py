@@ -1,0 +1,76 @@
+"""Mandates, and the numbers that a klant is known by at the receivers."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from gateway.domain.accordering import Mandate
+from gateway.store.database import Connection
+
+
+async def of_klanten(c: Connection, klanten: Sequence[str]) -> list[Mandate]:
+    """Every mandate for these klanten of people who may still sign in and have access."""
+    rows = await c.fetch(
+        "select m.id, m.person, m.klant, m.soort, m.since, m.until from mandate m"
+        " join person p on p.firm = m.firm and p.id = m.person and p.state = 'active'"
+        " join access a on a.firm = m.firm and a.person = m.person and a.klant = m.klant"
+        " where m.klant = any ($1)",
+        list(klanten),
+    )
+    return [Mandate(**dict(r)) for r in rows]
+
+
+async def add(
+    c: Connection,
+    firm: str,
+    person: UUID,
+    klant: str,
+    soort: str,
+    since: date,
+    until: date | None,
+) -> UUID:
+    """A new one."""
+    id: UUID = await c.fetchval(
+        "insert into mandate (firm, person, klant, soort, since, until)"
+        " values ($1, $2, $3, $4, $5, $6) returning id",
+        firm,
+        person,
+        klant,
+        soort,
+        since,
+        until,
+    )
+    return id
+
+
+async def end(c: Connection, person: UUID, klant: str, soort: str, last: date) -> int:
+    """End those that still run; how many."""
+    rows = await c.fetch(
+        "update mandate set until = $4 where person = $1 and klant = $2 and soort = $3"
+        " and (until is null or until > $4) returning id",
+        person,
+        klant,
+        soort,
+        last,
+    )
+    return len(rows)
+
+
+async def put_identity(c: Connection, firm: str, klant: str, type: str, digest: str) -> None:
+    """The klant has this number; again is no fault."""
+    await c.execute(
+        "insert into klant_identity (firm, klant, type, digest) values ($1, $2, $3, $4)"
+        " on conflict do nothing",
+        firm,
+        klant,
+        type,
+        digest,
+    )
+
+
+async def identities(c: Connection, klant: str, type: str) -> set[str]:
+    """Digests of the klant's numbers of a type."""
+    rows = await c.fetch(
+        "select digest from klant_identity where klant = $1 and type = $2", klant, type
+    )
+    return {r["digest"] for r in rows}
