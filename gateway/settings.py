@@ -25,7 +25,9 @@ from ruamel.yaml.error import MarkedYAMLError
 from gateway.connector import registry, secret
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.secret import Secret
-from gateway.domain.firm import Firm, Model, Source
+from gateway.domain.destination import Destination
+from gateway.domain.firm import Firm, Source
+from gateway.domain.model import Model
 from gateway.errors import ConfigInvalid, PortalError
 
 M = TypeVar("M", bound=BaseModel)
@@ -145,6 +147,14 @@ class Gateway(Model):
     mail: Mail
     budget: float = Field(
         default=1.5, gt=0, le=10, description="seconds a dossier page waits for its sources"
+    )
+    destinations: dict[str, Destination] = Field(
+        default_factory=dict, description="Digipoort and banks that stukken are filed with"
+    )
+    guard_file: str = Field(
+        default="",
+        description="file outside the database that remembers the last attempt; with several"
+        " worker machines on a shared disk. It tells that an old backup was put back",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_token: Secret | None = Field(

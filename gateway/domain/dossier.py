@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from gateway.domain.firm import Source, Text
+from gateway.domain.firm import Source
+from gateway.domain.model import Text
 
 #: Rows on one page of the list.
 PAGE = 50

@@ -9,21 +9,22 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
     model_validator,
 )
 
-from gateway.domain import colour
+from gateway.domain import colour, soort
+from gateway.domain.model import Model, Text
+from gateway.domain.soort import Soort, SoortKey
 
 _FIELDS = re.compile(r"\{([^{}]*)\}")
 
 FirmId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$")]
+Reference = Annotated[str, StringConstraints(pattern=r"^((env|file):\S+)?$")]
 MailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"]+@[^@\s<>\"]+\.[^@\s<>\"]+$")]
 
 
@@ -33,28 +34,6 @@ def _colour(value: str) -> str:
 
 
 Colour = Annotated[str, AfterValidator(_colour)]
-
-
-class Model(BaseModel):
-    """Unknown keys are errors; objects do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class Text(Model):
-    """A text for people, in Dutch and in English. One string in the file serves for both."""
-
-    nl: str = Field(min_length=1)
-    en: str = Field(min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _both(cls, value: Any) -> Any:
-        return {"nl": value, "en": value} if isinstance(value, str) else value
-
-    def in_(self, language: str) -> str:
-        """The text in a language; Dutch when there is no such language."""
-        return self.en if language == "en" else self.nl
 
 
 class HouseStyle(Model):
@@ -139,6 +118,9 @@ class Source(Model):
         default_factory=dict, description="exceptions: klant number to place"
     )
     categories: tuple[Category, ...] = Field(min_length=1)
+    dossier: bool = Field(
+        default=True, description="shown in the dossier; a source of stukken alone is not"
+    )
     limits: SourceLimits = SourceLimits()
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -223,6 +205,20 @@ class Firm(Model):
     passwords: Literal["veilig", "handleiding-2018"] = "veilig"
     sessions: SessionRules = SessionRules()
     sources: tuple[Source, ...] = ()
+    soorten: dict[SoortKey, Soort] = Field(
+        default_factory=lambda: dict(soort.DEFAULTS),
+        description="changes to the kinds of stukken, and kinds of one's own (docs/operations.md)",
+        validate_default=False,
+    )
+    certificate: Reference = Field(
+        default="", description="own certificate for Digipoort and banks, PEM; else the shared one"
+    )
+    private_key: Reference = Field(default="", description="the key that belongs to it, PEM")
+
+    @field_validator("soorten", mode="before")
+    @classmethod
+    def _changed(cls, value: Any) -> Any:
+        return soort.changed(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

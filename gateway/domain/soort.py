@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from gateway.domain.firm import Model, Text
+from gateway.domain.model import Model, Text
 
 
 class Route(StrEnum):
@@ -136,13 +136,15 @@ DEFAULTS: dict[str, Soort] = {
 }  # fmt: skip
 
 
-def of_firm(changes: dict[str, dict[str, Any]]) -> dict[str, Soort]:
-    """The soorten of a firm: the defaults with its changes, and kinds of its own.
+def changed(changes: Any) -> Any:
+    """The defaults with a firm's changes, and kinds of its own, before they are validated.
 
-    Raises pydantic.ValidationError for a field that is not one, or an own kind that lacks any.
+    What is no mapping is given back as it is, for pydantic to name.
     """
-    made = dict(DEFAULTS)
+    if not isinstance(changes, dict):
+        return changes
+    made: dict[Any, Any] = dict(DEFAULTS)
     for key, fields in changes.items():
         start = DEFAULTS[key].model_dump() if key in DEFAULTS else {}
-        made[key] = Soort.model_validate({**start, **fields})
+        made[key] = {**start, **fields} if isinstance(fields, dict) else fields
     return made

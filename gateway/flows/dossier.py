@@ -14,6 +14,7 @@ from gateway.domain.firm import Source
 from gateway.domain.klant import Klant
 from gateway.domain.span import Span
 from gateway.errors import ConditionFailed, Denied, NotFound, SourceError, Unavailable
+from gateway.flows import documents
 from gateway.flows.listings import Answer
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import Visitor
@@ -74,6 +75,7 @@ async def overview(
         *(
             _state(portal, visitor, source, klant, patience, refresh)
             for source in visitor.firm.sources
+            if source.dossier
         )
     )
     rows = tuple(r for s in states if s.answer.listing for r in s.answer.listing.rows)
@@ -86,22 +88,11 @@ async def _state(
     portal: Portal, visitor: Visitor, source: Source, klant: Klant, wait: float, refresh: bool
 ) -> SourceState:
     try:
-        guarded, place = _at(portal, visitor, source, klant)
+        guarded, place = documents.at(portal, visitor.firm, source, klant)
         answer = await portal.listings.get(guarded, source, place, wait=wait, refresh=refresh)
     except SourceError as e:
         answer = Answer(None, e)
     return SourceState(source, answer)
-
-
-def _at(portal: Portal, visitor: Visitor, source: Source, klant: Klant) -> tuple[Guarded, Place]:
-    """The opened source and the klant's place in it. Raises NotFound, or why it is not open."""
-    root = source.place_of(klant.number, klant.name)
-    if root is None:
-        raise NotFound("the klant's number or name cannot be a place")
-    return (
-        portal.sources.get(visitor.firm.id, source.id),
-        Place(klant.number, root, source.folders),
-    )
 
 
 async def may_see(portal: Portal, visitor: Visitor, number: str | None) -> Klant:
@@ -156,9 +147,9 @@ async def open_document(
     klant = await may_see(portal, visitor, number)
     source = visitor.firm.source(source_id)
     id = dossier.id_of(handle)
-    if source is None or id is None:
+    if source is None or not source.dossier or id is None:
         raise NotFound
-    guarded, place = _at(portal, visitor, source, klant)
+    guarded, place = documents.at(portal, visitor.firm, source, klant)
     opened = await _open(guarded, place, id, wish)
     try:
         if not opened.unchanged and not wish.head:

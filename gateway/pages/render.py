@@ -17,8 +17,9 @@ from babel.messages.pofile import read_po
 from markupsafe import Markup
 
 from gateway.domain import access, media, session
-from gateway.domain.firm import Firm, Text
+from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
+from gateway.domain.model import Text
 from gateway.flows.visitor import Visitor
 from gateway.pages import assets
 from gateway.pages.context import here, portal

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from gateway.domain import dossier, media, span
 from gateway.domain.dossier import Order, Row
-from gateway.domain.firm import Source, Text
+from gateway.domain.firm import Source
 from gateway.domain.media import Showing
+from gateway.domain.model import Text
 from gateway.errors import RangeNotSatisfiable
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
