@@ -65,6 +65,7 @@ async def opened(settings: Settings) -> AsyncIterator[Portal]:
             looks=looks(db),
             events=events(db),
             budget=gateway.budget,
+            destinations=gateway.destinations,
         )
 
 

@@ -59,6 +59,11 @@ def message(code: str, firm: str, language: str) -> str:
     return f"{shown(code)} is uw code om in te loggen bij {firm}. Geef deze code nooit door."
 
 
+def fitting(text: str) -> str:
+    """A text whose signs all fit, cut to one segment of 160."""
+    return "".join(map(_fitting, text))[:160]
+
+
 def _fitting(sign: str) -> str:
     """A sign that fits into the message: itself, without its accent, or nothing."""
     plain = sign if sign in _GSM else unicodedata.normalize("NFKD", sign)[:1]

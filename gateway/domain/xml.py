@@ -14,11 +14,14 @@ from gateway.errors import ProtocolError
 Element = etree._Element
 
 
-def parse(data: bytes) -> Element:
-    """The root of a small document. Raises ProtocolError; also for any document type."""
+def parse(data: bytes, *, huge: bool = False) -> Element:
+    """The root of a small document. Raises ProtocolError; also for any document type.
+
+    huge: texts of more than 10 MB may come; the caller has limited the whole.
+    """
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
-        remove_pis=True, huge_tree=False,
+        remove_pis=True, huge_tree=huge,
     )  # fmt: skip
     try:
         root = etree.fromstring(data, parser)

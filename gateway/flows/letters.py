@@ -1,7 +1,8 @@
 """Mail: put into the outbox in the transaction of the change, sent by the worker."""
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 from gateway import log
 from gateway.domain.firm import Firm
@@ -15,6 +16,8 @@ from gateway.store.database import Connection
 PATIENCE = timedelta(days=3)
 #: How long one attempt may take before another process may make the next.
 ATTEMPT = timedelta(minutes=2)
+#: How long a bundled letter waits for others to join it.
+BUNDLE = timedelta(minutes=2)
 #: Letters in one call of `deliver_due`, so that a worker that is told to stop does.
 MOST = 50
 
@@ -36,6 +39,38 @@ async def put(
         event,
         portal.keys.seal("recipient", recipient),
         portal.keys.seal("letter", payload),
+    )
+
+
+async def put_bundled(
+    portal: Portal,
+    c: Connection,
+    firm: Firm,
+    event: str,
+    recipient: str,
+    language: str,
+    *,
+    about: str,
+    alone: Mapping[str, str],
+    together: Mapping[str, str],
+) -> None:
+    """One letter that waits `BUNDLE` for others about the same to the same person.
+
+    alone, together: the values when it stays one, and when others join.
+    """
+    one, more = (
+        portal.keys.seal("letter", json.dumps({"language": language, "values": dict(values)}))
+        for values in (alone, together)
+    )
+    await outbox.bundle(
+        c,
+        firm.id,
+        event,
+        portal.keys.seal("recipient", recipient),
+        one,
+        more,
+        datetime.now(UTC) + BUNDLE,
+        portal.keys.digest("bundle", event, about, recipient),
     )
 
 

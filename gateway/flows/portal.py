@@ -1,9 +1,10 @@
 """What every flow works with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from gateway.domain.destination import Destination
 from gateway.domain.firm import Firm
 from gateway.domain.keys import Keys
 from gateway.domain.throttle import Limit
@@ -63,3 +64,4 @@ class Portal:
     looks: Looks
     events: Events
     budget: float
+    destinations: Mapping[str, Destination] = field(default_factory=dict)

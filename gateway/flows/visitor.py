@@ -1,8 +1,9 @@
 """Who is behind a request, from where, and when."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
@@ -43,3 +44,12 @@ class Visitor:
 def now() -> datetime:
     """The moment, aware."""
     return datetime.now(UTC)
+
+
+#: Where days begin and end: deadlines and mandates are counted there, and times are shown so.
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+
+
+def today() -> date:
+    """The day in the Netherlands."""
+    return now().astimezone(AMSTERDAM).date()

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import jinja2
 from aiohttp import web
@@ -20,12 +19,11 @@ from gateway.domain import access, media, session
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
 from gateway.domain.model import Text
-from gateway.flows.visitor import Visitor
+from gateway.flows.visitor import AMSTERDAM, Visitor
 from gateway.pages import assets
 from gateway.pages.context import here, portal
 from gateway.pages.cookies import form_token, set_cookie
 
-AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 ENVIRONMENT = web.AppKey("jinja", dict[str, jinja2.Environment])
 
 

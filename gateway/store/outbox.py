@@ -32,6 +32,35 @@ async def add(c: Connection, firm: str, event: str, recipient: str, payload: str
     return id
 
 
+async def bundle(
+    c: Connection,
+    firm: str,
+    event: str,
+    recipient: str,
+    payload: str,
+    together: str,
+    due_at: datetime,
+    bundle: str,
+) -> None:
+    """Put one in that others of the same `bundle` may still join until `due_at`.
+
+    payload: what it says alone; together: what it says for more than one.
+    """
+    await c.execute(
+        "insert into outbox (firm, event, recipient_sealed, payload_sealed, due_at, bundle)"
+        " values ($1, $2, $3, $4, $6, $7)"
+        " on conflict (firm, bundle) where state = 'waiting' and tries = 0 and bundle is not null"
+        " do update set payload_sealed = $5",
+        firm,
+        event,
+        recipient,
+        payload,
+        together,
+        due_at,
+        bundle,
+    )
+
+
 async def firms(c: Connection, now: datetime) -> list[str]:
     """Firms that have mail due; works without a firm."""
     return [r[0] for r in await c.fetch("select firms_with_mail($1)", now)]

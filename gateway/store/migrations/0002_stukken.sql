@@ -242,6 +242,11 @@ create table stranger (
     primary key (firm, channel, kenmerk)
 );
 
+-- Letters of one kind to one person that wait are one letter.
+alter table outbox add bundle text;
+create unique index outbox_bundle on outbox (firm, bundle)
+    where state = 'waiting' and tries = 0 and bundle is not null;
+
 create index audit_subject on audit (firm, subject, id) where subject <> '';
 
 -- The chain: every row of the audit hashed onto the one before of its firm, when it is committed.

@@ -1,0 +1,137 @@
+"""Who is told what about a stuk: letters in the transaction of the change."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from gateway.domain.accordering import mandated
+from gateway.domain.firm import Firm
+from gateway.domain.person import Person
+from gateway.flows import letters
+from gateway.flows.portal import Portal
+from gateway.flows.visitor import today
+from gateway.store import mandates, persons, stukken
+from gateway.store.database import Connection
+from gateway.store.stukken import Stuk
+
+_ONE = {
+    "nl": "{what} over {periode} van {klant} staat klaar voor uw akkoord.",
+    "en": "{what} for {periode} of {klant} is ready for your approval.",
+}
+_MORE = {
+    "nl": "Er staan een of meer documenten klaar voor uw akkoord.",
+    "en": "One or more documents are ready for your approval.",
+}
+_DEADLINE = {"nl": "Doe dit voor {day}.", "en": "Please do so before {day}."}
+_NO_DEADLINE = {"nl": "Wacht hier niet te lang mee.", "en": "Please do not wait too long."}
+
+
+def link(portal: Portal, stuk: UUID | None = None) -> str:
+    """The address of a stuk, or of all that waits."""
+    return f"{portal.base_url}/accordering" + (f"/{stuk}" if stuk else "")
+
+
+async def approvers(c: Connection, stuk: Stuk) -> frozenset[UUID]:
+    """Whose turn it is: the people named, or everybody with a mandate; all with a mandate."""
+    given = [a.person for a in await stukken.akkoorden(c, stuk.id) if a.confirmed_at]
+    turn = stuk.rule.waiting(given)
+    if turn is None:
+        return frozenset()
+    able = mandated(await mandates.of_klanten(c, [stuk.klant]), stuk.klant, stuk.soort, today())
+    return (turn & able if turn else able) - set(given)
+
+
+async def to_approve(portal: Portal, c: Connection, firm: Firm, stuk: Stuk) -> int:
+    """Tell whose turn it is; letters to one person within minutes are one. How many people."""
+    people = await _people(c, await approvers(c, stuk))
+    for person in people:
+        await _invite(portal, c, firm, stuk, person)
+    return len(people)
+
+
+async def _invite(portal: Portal, c: Connection, firm: Firm, stuk: Stuk, person: Person) -> None:
+    language = person.language
+    contact = firm.employee(stuk.relatiebeheerder)
+    known = {"name": person.name, "contact": contact.name, "phone": contact.phone}
+    words = told(firm, stuk, language)
+    day = stuk.deadline.strftime("%d-%m-%Y") if stuk.deadline else ""
+    await letters.put_bundled(
+        portal,
+        c,
+        firm,
+        "stuk_to_approve",
+        person.username,
+        language,
+        about="",
+        alone={
+            **known,
+            "what": _ONE[language].format(**words),
+            "deadline": _DEADLINE[language].format(day=day) if day else _NO_DEADLINE[language],
+            "link": link(portal, stuk.id),
+        },
+        together={
+            **known,
+            "what": _MORE[language],
+            "deadline": _NO_DEADLINE[language],
+            "link": link(portal),
+        },
+    )
+
+
+def told(firm: Firm, stuk: Stuk, language: str) -> dict[str, str]:
+    """What letters call a stuk: what, periode, klant."""
+    soort = firm.soorten.get(stuk.soort)
+    title = soort.title.in_(language) if soort else stuk.soort
+    return {"what": title, "periode": stuk.periode, "klant": stuk.klant_name}
+
+
+async def _people(c: Connection, ids: Iterable[UUID]) -> list[Person]:
+    found = [await persons.by_id(c, id) for id in sorted(ids)]
+    return [p for p in found if p is not None and p.may_sign_in]
+
+
+async def to_clients(
+    portal: Portal, c: Connection, firm: Firm, stuk: Stuk, event: str, **values: str
+) -> None:
+    """Tell everybody who approved it, or who was asked to."""
+    given = {a.person for a in await stukken.akkoorden(c, stuk.id)}
+    for person in await _people(c, given or await approvers(c, stuk)):
+        words = told(firm, stuk, person.language)
+        await letters.put(
+            portal,
+            c,
+            firm,
+            event,
+            person.username,
+            person.language,
+            name=person.name,
+            link=link(portal, stuk.id),
+            **words,
+            **values,
+        )
+
+
+async def to_office(
+    portal: Portal, c: Connection, firm: Firm, stuk: Stuk, event: str, **values: str
+) -> None:
+    """Tell the relatiebeheerder of a stuk."""
+    employee = firm.employee(stuk.relatiebeheerder)
+    words = told(firm, stuk, "nl")
+    await letters.put(
+        portal,
+        c,
+        firm,
+        event,
+        employee.mail,
+        "nl",
+        name=employee.name,
+        link=link(portal, stuk.id),
+        **words,
+        **values,
+    )
+
+
+async def problem(
+    portal: Portal, c: Connection, firm: Firm, stuk: Stuk, what: str, after: str
+) -> None:
+    """Tell the relatiebeheerder that a stuk does not go on, and what to do."""
+    await to_office(portal, c, firm, stuk, "stuk_problem_office", problem=what, next=after)
