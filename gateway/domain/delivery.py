@@ -122,6 +122,7 @@ class Candidate:
     kenmerk: str
     ours: bool | None
     since: datetime | None
+    aanleverkenmerk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +149,13 @@ def judge(asked: Asked, found: Iterable[Candidate], timing: Timing) -> tuple[Ver
             (Verdict.ADOPT, certain[0].kenmerk) if len(certain) == 1 else (Verdict.UNCERTAIN, None)
         )
     begin = asked.opened_at - timedelta(seconds=timing.skew)
-    likely = [c for c in candidates if c.ours is None and (c.since is None or c.since >= begin)]
-    if likely:
-        sure = len(likely) == 1 and likely[0].since is not None
-        return (Verdict.ADOPT, likely[0].kenmerk) if sure else (Verdict.UNCERTAIN, None)
     over = asked.now >= asked.opened_at + timedelta(seconds=timing.horizon)
+    likely = [c for c in candidates if c.ours is None and (c.since is None or c.since >= begin)]
+    if likely and any(c.since is None for c in likely):  # it has not told of it yet
+        return (Verdict.UNCERTAIN, None) if over else (Verdict.WAIT, None)
+    if likely:
+        sure = len(likely) == 1
+        return (Verdict.ADOPT, likely[0].kenmerk) if sure else (Verdict.UNCERTAIN, None)
     if over and asked.negatives + 1 >= timing.negatives:
         return Verdict.NOT_ARRIVED, None
     return Verdict.WAIT, None

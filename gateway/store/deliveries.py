@@ -290,6 +290,11 @@ async def known(c: Connection, channel: str, kenmerken: Iterable[str]) -> set[st
     return {r["k"] for r in rows}
 
 
+async def is_ours(c: Connection, aanleverkenmerk: str) -> bool:
+    """Whether some delivery here, of any firm, has this aanleverkenmerk."""
+    return bool(await c.fetchval("select delivery_is_ours($1)", aanleverkenmerk))
+
+
 async def add_stranger(c: Connection, firm: str, channel: str, kenmerk: str) -> None:
     """A bericht that is another product's."""
     await c.execute(

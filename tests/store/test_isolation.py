@@ -12,7 +12,8 @@ ACROSS = {
     "firms_of", "firms_with_mail", "throttle_take", "throttle_wait", "throttle_clear", "forget",
     "visitors", "audit_append",
     # 0002_stukken.sql
-    "chain_append", "deliveries_due", "kenmerken_known", "attempts_made", "ask_first",
+    "chain_append", "delivery_is_ours", "deliveries_due", "kenmerken_known", "attempts_made",
+    "ask_first",
     "attempts_go_on",
 }  # fmt: skip
 

@@ -77,7 +77,6 @@ class Fact:
     decimals: str | None
     group: int
     line: int
-    nil: bool
 
     @property
     def number(self) -> Decimal | None:
@@ -265,5 +264,4 @@ def _fact(element: xml.Element, group: int, words: _Words) -> Fact:
         words.attribute(element, "decimals"),
         group,
         element.sourceline or 0,
-        element.get(XSI_NIL) in ("true", "1"),
     )

@@ -124,7 +124,7 @@ def same_facts(report: Report) -> Iterator[str]:
 def empty_facts(report: Report) -> Iterator[str]:
     """FR-NL-5.03."""
     for fact in report.instance.facts:
-        if not fact.value.strip() and not fact.nil:
+        if not fact.value.strip():
             yield f"regel {fact.line}: {fact.name}"
 
 

@@ -354,6 +354,13 @@ create function kenmerken_known(wanted text, asked text[]) returns setof text
         select s.kenmerk from stranger s where s.channel = wanted and s.kenmerk = any (asked);
     end;
 
+-- Whether some delivery, of any firm, has this aanleverkenmerk.
+create function delivery_is_ours(wanted text) returns boolean
+    language sql stable security definer set search_path = public
+    begin atomic
+        select exists (select from delivery d where d.aanleverkenmerk = wanted);
+    end;
+
 -- The number of the last attempt that this database knows of, and the moment of its last change:
 -- a worker that remembers a higher number knows that an old backup was put back.
 create function attempts_made(out number bigint, out at timestamptz)
@@ -380,7 +387,7 @@ begin
     perform setval(pg_get_serial_sequence('attempt', 'number'), after);
 end $$;
 
-revoke all on function deliveries_due, kenmerken_known, attempts_made, ask_first, attempts_go_on
-    from public;
-grant execute on function deliveries_due, kenmerken_known, attempts_made, ask_first,
-    attempts_go_on to map_app;
+revoke all on function deliveries_due, kenmerken_known, delivery_is_ours, attempts_made,
+    ask_first, attempts_go_on from public;
+grant execute on function deliveries_due, kenmerken_known, delivery_is_ours, attempts_made,
+    ask_first, attempts_go_on to map_app;

@@ -42,7 +42,6 @@ BROKEN: list[tuple[str, bytes]] = [
     ("FR-NL-2.04", xbrl(entry=ref(made.ENTRY.format(report="ob-aangifte-2026")) * 2)),
     ("FR-NL-2.05", xbrl('<link:linkbaseRef xlink:href="x.xml"/>' + TOTAL)),
     ("FR-NL-2.06", xbrl(TOTAL + word("Surname", "<![CDATA[x]]>"))),
-    ("FR-NL-2.07", xbrl(TOTAL + word("Surname", "", more='xsi:nil="true"'))),
     ("FR-NL-2.07", xbrl(TOTAL + word("Surname", "x", more='xsi:nil="false"'))),
     ("FR-NL-3.01", xbrl(contexts=context(period=TIMED))),
     ("FR-NL-3.02", xbrl(contexts=context(period=FOREVER))),
@@ -133,6 +132,11 @@ def test_all_faults_at_once() -> None:
         "FR-NL-1.06", "FR-NL-1.01", "FR-NL-1.02", "FR-NL-2.03", "FR-NL-3.02", "FR-NL-3.03",
         "FR-NL-4.02", "FR-NL-5.01", "FR-NL-5.03", "FR-NL-6.01", "MAP-NUMMER",
     ]  # fmt: skip
+
+
+def test_an_item_that_is_nil_is_empty_too() -> None:
+    data = xbrl(TOTAL + word("Surname", "", more='xsi:nil="true"'))
+    assert codes(data) == ["FR-NL-2.07", "FR-NL-5.03"]
 
 
 @pytest.mark.parametrize("coding", ["utf-16", "utf-32"])
@@ -240,6 +244,17 @@ def test_a_persons_return_may_name_the_partner_and_another_may_not() -> None:
     assert codes(vpb, "", own) == ["MAP-BELANGHEBBENDE"]
 
 
+def test_an_instance_of_nobody_is_not_of_whom_is_expected() -> None:
+    data = xbrl("", contexts="", units="")
+    assert codes(data) == []
+    assert codes(data, "", Expected("", made.OB, made.NUMBER)) == ["MAP-BELANGHEBBENDE"]
+
+
+def test_a_place_is_told_in_few_words() -> None:
+    (fault,) = checks.faults(xbrl(contexts=context() + context("d" * 5000, period="")))
+    assert (fault.code, len(fault.where)) == ("FR-NL-3.03", 200)
+
+
 def test_where_tells_lines_and_stops_at_five() -> None:
     facts = "".join(word(f"A{i}", "") for i in range(7))
     (fault,) = checks.faults(xbrl(TOTAL + facts))
@@ -292,6 +307,6 @@ def test_a_damaged_instance_raises_nothing(data: st.DataObject) -> None:
 @given(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))
 def test_allowed_characters(sign: str) -> None:
     allowed = ord(sign) < 0x100 or 0x20A0 <= ord(sign) <= 0x20CF
-    data = xbrl(TOTAL + f"<!--{sign}-->")
+    data = xbrl(TOTAL + f"<!-- {sign} -->")
     if ord(sign) not in (0xFFFE, 0xFFFF):  # no characters of XML
         assert codes(data) == ([] if allowed else ["FR-NL-1.02"])

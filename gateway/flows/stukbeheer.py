@@ -1,0 +1,219 @@
+"""What the firm does with stukken and mandates: staff, packages and operations."""
+
+from datetime import date
+from uuid import UUID
+
+from gateway.domain import delivery as delivery_rules
+from gateway.domain import stuk as rules
+from gateway.domain.accordering import ALL
+from gateway.domain.delivery import Outcome
+from gateway.domain.firm import Firm
+from gateway.domain.person import Person
+from gateway.domain.stuk import OPEN, State
+from gateway.domain.xbrl import numbers
+from gateway.errors import Denied, Invalid
+from gateway.flows import filing, notices
+from gateway.flows.portal import Portal
+from gateway.flows.signing_in import as_username
+from gateway.store import audit, deliveries, klanten, mandates, persons, stukken
+from gateway.store.database import Connection
+from gateway.store.deliveries import Delivery
+from gateway.store.stukken import Stuk
+
+TOO_LATE = "Dit kan niet meer: het document is al verzonden of afgehandeld."
+NO_REASON = "Geef een reden van ten minste 10 tekens."
+_CHECKS = {"BTW": numbers.ob, "Fi": numbers.fiscal, "kvk": numbers.kvk}
+
+
+# --- mandates and numbers
+
+
+async def identify(portal: Portal, firm: Firm, klant: str, type: str, number: str) -> None:
+    """A klant's number at the receivers; only its keyed digest is kept. Raises Invalid."""
+    plain = number.strip().upper().removeprefix("NL").replace(".", "").replace(" ", "")
+    good = _CHECKS.get(type)
+    if good is not None and not good(plain):
+        raise Invalid({"nummer": f"Dit is geen geldig nummer van het type {type}."})
+    async with portal.db.tenant(firm.id) as c:
+        if await klanten.find(c, klant) is None:
+            raise Invalid({"klant": f"Er is geen klant {klant}."})
+        digest = portal.keys.digest("identity", type, plain)
+        await mandates.put_identity(c, firm.id, klant, type, digest)
+        await audit.record(c, "klant_identified", firm=firm.id, klant=klant, data={"type": type})
+
+
+async def give_mandate(
+    portal: Portal,
+    firm: Firm,
+    username: str,
+    klant: str,
+    soort: str,
+    since: date,
+    until: date | None = None,
+) -> UUID:
+    """A person may approve for a klant, whom he must have access to. Raises Invalid."""
+    if soort != ALL and soort not in firm.soorten:
+        raise Invalid({"soort": f"Dit soort is er niet; wel: {', '.join(sorted(firm.soorten))}."})
+    if until is not None and until < since:
+        raise Invalid({"until": "Het einde ligt voor het begin."})
+    async with portal.db.tenant(firm.id) as c:
+        person = await _person(c, username)
+        if all(k.number != klant for k in await klanten.of_person(c, person.id)):
+            raise Invalid({"klant": "Deze persoon heeft geen toegang tot deze klant."})
+        id = await mandates.add(c, firm.id, person.id, klant, soort, since, until)
+        await audit.record(c, "mandate_given", firm=firm.id, person=person.id, klant=klant,
+                           data={"soort": soort})  # fmt: skip
+    return id
+
+
+async def end_mandate(
+    portal: Portal, firm: Firm, username: str, klant: str, soort: str, last: date
+) -> int:
+    """End the mandates of that soort after a last day; how many. Raises Invalid."""
+    async with portal.db.tenant(firm.id) as c:
+        person = await _person(c, username)
+        count = await mandates.end(c, person.id, klant, soort, last)
+        await audit.record(c, "mandate_ended", firm=firm.id, person=person.id, klant=klant,
+                           data={"soort": soort, "count": count})  # fmt: skip
+    return count
+
+
+async def _person(c: Connection, username: str) -> Person:
+    person = await persons.by_username(c, as_username(username))
+    if person is None:
+        raise Invalid({"gebruikersnaam": "Deze gebruikersnaam is er niet."})
+    return person
+
+
+# --- stukken
+
+
+async def _find(c: Connection, id: UUID) -> Stuk:
+    """The stuk, locked. Raises Denied."""
+    stuk = await stukken.find(c, id, lock=True)
+    if stuk is None:
+        raise Denied
+    return stuk
+
+
+async def withdraw(portal: Portal, firm: Firm, id: UUID, by: str, reason: str) -> None:
+    """Take a stuk back, as long as nothing was sent that may have arrived. Raises Invalid."""
+    words = _reason(reason)
+    async with portal.db.tenant(firm.id) as c:
+        stuk = await _find(c, id)
+        for one in await deliveries.of_stuk(c, id, lock=True):
+            if one.state not in delivery_rules.WITHDRAWABLE:
+                raise Invalid({"stuk": TOO_LATE})
+            await deliveries.move(c, one, delivery_rules.State.WITHDRAWN)
+        was_open = stuk.state in OPEN
+        if not await stukken.move(c, stuk, State.WITHDRAWN):
+            raise Invalid({"stuk": TOO_LATE})
+        if was_open:
+            await notices.to_clients(portal, c, firm, stuk, "stuk_withdrawn")
+        await _record(portal, c, firm, stuk, "stuk_withdrawn", by, words)
+
+
+async def remind(portal: Portal, firm: Firm, id: UUID, by: str) -> int:
+    """Send the notice again; to how many people. Raises Denied, Invalid."""
+    async with portal.db.tenant(firm.id) as c:
+        stuk = await _find(c, id)
+        if stuk.state not in OPEN:
+            raise Invalid({"stuk": "Dit document wacht niet op een klant."})
+        count = await notices.to_approve(portal, c, firm, stuk)
+        await _record(portal, c, firm, stuk, "stuk_reminded", by)
+    return count
+
+
+async def paper(
+    portal: Portal, firm: Firm, id: UUID, username: str, by: str, reason: str
+) -> State:
+    """Record a consent that was given on paper, with why and how. Raises Denied, Invalid."""
+    words = _reason(reason)
+    async with portal.db.tenant(firm.id) as c:
+        stuk = await _find(c, id)
+        person = await _person(c, username)
+        given = [a.person for a in await stukken.akkoorden(c, id) if a.confirmed_at]
+        if stuk.state not in OPEN or not stuk.rule.may(person.id, given):
+            raise Invalid({"stuk": "Van deze persoon is nu geen akkoord nodig."})
+        await stukken.void(c, id, person.id)
+        await stukken.approve(c, firm.id, stuk, person.id, act="paper", confirmed=True,
+                              reason_sealed=portal.keys.seal("reason", words))  # fmt: skip
+        await _record(portal, c, firm, stuk, "stuk_approved_on_paper", by, words)
+        return await _after_paper(portal, c, firm, stuk, [*given, person.id])
+
+
+async def _after_paper(
+    portal: Portal, c: Connection, firm: Firm, stuk: Stuk, given: list[UUID]
+) -> State:
+    if not stuk.rule.complete(given):
+        await stukken.move(c, stuk, State.PARTLY)
+        await notices.to_approve(portal, c, firm, stuk)
+        return State.PARTLY
+    await stukken.move(c, stuk, State.APPROVED)
+    return await filing.begin(portal, c, firm, stuk, firm.soorten[stuk.soort])
+
+
+async def report(
+    portal: Portal, firm: Firm, id: UUID, done: bool, by: str, text: str = ""
+) -> None:
+    """The fiscal package tells how it ended (`backoffice` route): "Afgerond" or a failure.
+
+    Raises Denied, Invalid when it is not waiting for that.
+    """
+    async with portal.db.tenant(firm.id) as c:
+        stuk = await _find(c, id)
+        found = [d for d in await deliveries.of_stuk(c, id, lock=True) if d.kind == "backoffice"]
+        if not found or found[0].state not in delivery_rules.WORKING:
+            raise Invalid({"stuk": "Dit document wacht niet op het fiscale pakket."})
+        (one,) = found
+        end = delivery_rules.State.FINAL_OK if done else delivery_rules.State.FINAL_FAILED
+        await deliveries.move(c, one, end, trouble_text=text)
+        await stukken.move(c, stuk, State.DONE if done else State.FAILED)
+        await _record(portal, c, firm, stuk, "package_done" if done else "package_failed", by)
+        if done:
+            await notices.to_clients(portal, c, firm, stuk, "stuk_accepted",
+                                     status=rules.LABELS[State.DONE].label)  # fmt: skip
+
+
+async def decide(
+    portal: Portal, firm: Firm, id: UUID, by: str, reason: str, *, kenmerk: str | None
+) -> None:
+    """A person decides an uncertain delivery: it arrived with this kenmerk, or it did not (None)
+    and is sent again. Raises Denied, Invalid."""
+    words = _reason(reason)
+    async with portal.db.tenant(firm.id) as c:
+        stuk = await _find(c, id)
+        found = await deliveries.of_stuk(c, id, lock=True)
+        uncertain = [d for d in found if d.state is delivery_rules.State.UNCERTAIN]
+        if not uncertain:
+            raise Invalid({"stuk": "Hier valt niets te beslissen."})
+        await _decide(c, uncertain[0], kenmerk)
+        if kenmerk is not None:
+            await stukken.move(c, stuk, State.FILED)
+        await _record(portal, c, firm, stuk, "delivery_decided", by, words)
+
+
+async def _decide(c: Connection, one: Delivery, kenmerk: str | None) -> None:
+    await deliveries.close_attempt(c, one.id, Outcome.DECIDED)
+    await deliveries.asked_first(c, one.id)
+    await deliveries.calm(c, one.id)
+    if kenmerk is None:
+        await deliveries.move(c, one, delivery_rules.State.QUEUED)
+    else:
+        await deliveries.move(c, one, delivery_rules.State.ACCEPTED, kenmerk=kenmerk.strip())
+
+
+def _reason(text: str) -> str:
+    words = " ".join(text.split())
+    if not 10 <= len(words) <= 2000:
+        raise Invalid({"reden": NO_REASON})
+    return words
+
+
+async def _record(
+    portal: Portal, c: Connection, firm: Firm, stuk: Stuk, event: str, by: str, words: str = ""
+) -> None:
+    data = {"by": by} | ({"reason": portal.keys.seal("reason", words)} if words else {})
+    await audit.record(
+        c, event, firm=firm.id, klant=stuk.klant, subject=f"stuk:{stuk.id}", data=data
+    )
