@@ -14,9 +14,11 @@ from gateway.api import health
 from gateway.domain import throttle
 from gateway.domain.keys import Keys
 from gateway.domain.proxy import Network
+from gateway.flows.delivering import Works
 from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
 from gateway.flows.portal import Portal, events, looks
+from gateway.flows.receivers import Guard, Receivers
 from gateway.flows.sources import Sources
 from gateway.notify import sms
 from gateway.pages import assets, dossier, inloggen, kantoor, render, security, welkom
@@ -67,6 +69,17 @@ async def opened(settings: Settings) -> AsyncIterator[Portal]:
             budget=gateway.budget,
             destinations=gateway.destinations,
         )
+
+
+@contextlib.asynccontextmanager
+async def works(settings: Settings, portal: Portal) -> AsyncIterator[Works]:
+    """What a worker delivers with; closed at the end."""
+    receivers = Receivers(portal.destinations, settings.secret)
+    file = settings.gateway.guard_file
+    try:
+        yield Works(portal, receivers, Guard(settings.folder / file if file else None))
+    finally:
+        await receivers.aclose()
 
 
 def build(

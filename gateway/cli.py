@@ -82,7 +82,8 @@ async def _work(found: settings.Settings) -> None:
             password=found.secret(mail.password) if mail.password else "",
         )
         try:
-            await worker.run(portal, mailer, stop)
+            async with app.works(found, portal) as works:
+                await worker.run(portal, mailer, stop, works)
         finally:
             await mailer.aclose()
 

@@ -1,4 +1,4 @@
-"""What goes on without a browser: mail from the outbox, and forgetting what has served."""
+"""What goes on without a browser: mail, deliveries and their statuses, and forgetting."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from gateway import log
 from gateway.errors import PortalError
 from gateway.flows import letters
+from gateway.flows.delivering import Lanes, Works, watch_for_restore
 from gateway.flows.portal import Portal
 from gateway.notify.mail import Mailer
 from gateway.store import housekeeping
@@ -18,9 +19,40 @@ CLEAN = 3600.0
 REST, REST_MOST = 1.0, 30.0
 
 
-async def run(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
-    """Work until `stop`. A lost database is waited for; any number of workers may run."""
+async def run(
+    portal: Portal, mailer: Mailer, stop: asyncio.Event, works: Works | None = None
+) -> None:
+    """Work until `stop`. A lost database is waited for; any number of workers may run.
+
+    works: what to deliver with; None: this worker sends mail only.
+    """
     log.get().info("worker_started")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_mail(portal, mailer, stop))
+        if works is not None:
+            tasks.create_task(_deliver(works, stop))
+    log.get().info("worker_stopped")
+
+
+async def _deliver(works: Works, stop: asyncio.Event) -> None:
+    """Keep the lanes full. What is under way when it is told to stop is let to its end."""
+    lanes, rest, watched = Lanes(works), REST, False
+    while not stop.is_set():
+        try:
+            if not watched:  # nothing is sent before it is known whether a backup was put back
+                await watch_for_restore(works)
+                watched = True
+            await lanes.fill()
+            rest = REST
+            await lanes.rest(LOOK / 4)
+        except PortalError as e:
+            log.get().warning("deliveries_wait", error=str(e), seconds=rest)
+            await _until(stop, rest)
+            rest = min(rest * 2, REST_MOST)
+    await lanes.drain()
+
+
+async def _mail(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
     rest = REST
     cleaned: float | None = None
     clock = asyncio.get_running_loop().time
@@ -34,9 +66,12 @@ async def run(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
         except PortalError as e:
             log.get().warning("worker_waits", error=str(e), seconds=rest)
             rest, wait = min(rest * 2, REST_MOST), rest
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), wait)
-    log.get().info("worker_stopped")
+        await _until(stop, wait)
+
+
+async def _until(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 async def _forget(portal: Portal) -> None:

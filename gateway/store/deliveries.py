@@ -112,7 +112,6 @@ async def add(
         aanleverkenmerk,
         manifest,
     )
-    await c.execute("select pg_notify('delivery', '')")
     return id
 
 
