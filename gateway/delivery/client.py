@@ -1,27 +1,25 @@
 """The client of Digipoort's and the banks' services: sends a signed message, trusts nobody.
 
-One destination, one certificate, mutual TLS. Each message goes once, over a connection of its
-own: aiohttp sends nothing a second time over a fresh connection, and the body refuses to be
-written twice. Whether a byte of it left decides what an error means (trust.md, section 4).
+One destination, one certificate, mutual TLS; no redirects, no proxies, no cookies. Only the
+content of a verified reply is read, and whatever else comes back is told apart by one question:
+may the message have arrived?
 """
 
 import asyncio
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 from lxml import etree
-from yarl import URL
 
 from gateway.delivery import messages, names, verify, wus, xop
 from gateway.delivery.certificates import Algorithm, Credentials, Trust
 from gateway.delivery.names import Operation
-from gateway.delivery.outcomes import NotSent, Refused, Unclear, Unsendable
+from gateway.delivery.outcomes import Refused, Unclear, Unsendable
+from gateway.delivery.post import Answer, Body, post
 from gateway.delivery.wus import Content
 from gateway.domain.sbr import (
     MOST,
@@ -179,13 +177,13 @@ class Client:
         """Sends a request, and reads the reply when it is good. Crypto and XML go to threads."""
         addressing = wus.Addressing(url, operation.action, message_id or wus.new_message_id())
         body = await asyncio.to_thread(self._signed, make, addressing)
-        answer = await self._post(addressing, body)
+        answer = await post(self._session, addressing, body, self.destination.limits.reply)
         expected = verify.Expected(
             operation, addressing.message_id, self._clock(), self.destination.limits.skew
         )
         return await asyncio.to_thread(self._understood, answer, expected, read)
 
-    def _signed(self, make: Make, addressing: wus.Addressing) -> "_Body":
+    def _signed(self, make: Make, addressing: wus.Addressing) -> Body:
         """A body to send. Raises Unsendable."""
         try:
             content = make()
@@ -195,27 +193,10 @@ class Client:
         envelope = wus.sign(content, addressing, to.credentials, self._clock(), to.algorithm)
         if to.mtom and addressing.action == names.AANLEVEREN.action:
             package = xop.Package(envelope)
-            return _Body(package.content_type, len(package), package.pieces())
-        return _Body("text/xml; charset=utf-8", len(envelope), envelope.inline())
+            return Body(package.content_type, len(package), package.pieces())
+        return Body("text/xml; charset=utf-8", len(envelope), envelope.inline())
 
-    async def _post(self, addressing: wus.Addressing, body: "_Body") -> "_Answer":
-        """The answer, whatever it says. Raises NotSent, Unclear."""
-        headers = {"SOAPAction": f'"{addressing.action}"', "Accept-Encoding": "identity"}
-        try:
-            async with self._session.post(
-                URL(addressing.to, encoded=True), data=body, headers=headers, allow_redirects=False
-            ) as response:
-                return await _answer(response, self.destination.limits.reply)
-        except Unclear:
-            raise
-        except Exception as e:  # whatever aiohttp raises, the question is the same
-            if body.stop():
-                raise Unclear(_after(e), str(e)) from e
-            raise NotSent(_before(e), str(e)) from e
-        finally:
-            body.stop()
-
-    def _understood(self, answer: "_Answer", expected: verify.Expected, read: Read[T]) -> T:
+    def _understood(self, answer: Answer, expected: verify.Expected, read: Read[T]) -> T:
         """What a verified reply tells. Raises Refused, Unclear."""
         try:
             root, envelope = _envelope(answer)
@@ -230,58 +211,11 @@ class Client:
         except ProtocolError as e:
             other = "garbage" if answer.status == 200 else f"http_{answer.status}"
             raise Unclear(e.native or other, str(e)) from None
+        except Exception as e:  # the message may have arrived, whatever its reply does to us
+            raise Unclear("garbage", type(e).__name__) from e
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What came over HTTP."""
-
-    status: int
-    content_type: str
-    data: bytes
-
-
-class _Body(aiohttp.Payload):
-    """The body of a request, written once. begun: a byte of it may have left."""
-
-    def __init__(self, content_type: str, size: int, pieces: Iterator[bytes]) -> None:
-        super().__init__(None, content_type=content_type)
-        self._size, self._pieces = size, pieces
-        self.begun = self._stopped = False
-
-    def stop(self) -> bool:
-        """From now on no byte leaves. Whether one may have."""
-        self._stopped = True
-        return self.begun
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Piece by piece, each when the connection takes it."""
-        if self.begun or self._stopped:
-            raise aiohttp.ClientConnectionError("a body is sent once")
-        self.begun = True
-        for piece in self._pieces:
-            if self._stopped:
-                raise aiohttp.ClientConnectionError("given up")
-            await writer.write(piece)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """For a payload that is text; this one is not."""
-        raise TypeError("a body is not decoded")
-
-
-async def _answer(response: aiohttp.ClientResponse, most: int) -> _Answer:
-    """The whole answer, when it may hold an envelope (SOAP 1.1, 6.2). Raises Unclear."""
-    if response.status not in (200, 500):
-        raise Unclear(f"http_{response.status}")
-    data = bytearray()
-    async for piece in response.content.iter_any():
-        data += piece
-        if len(data) > most:
-            raise Unclear("too_large", f"a reply of more than {most} bytes")
-    return _Answer(response.status, response.headers.get("Content-Type", ""), bytes(data))
-
-
-def _envelope(answer: _Answer) -> tuple[Element, bytes]:
+def _envelope(answer: Answer) -> tuple[Element, bytes]:
     """The envelope of an answer, with its bytes as they came or, after MTOM, as they mean."""
     data, parts = xop.split(answer.content_type, answer.data)
     root = verify.parse(data)
@@ -289,29 +223,3 @@ def _envelope(answer: _Answer) -> tuple[Element, bytes]:
         return root, data
     xop.inline(root, parts)
     return root, etree.tostring(root)
-
-
-def _before(error: Exception) -> str:
-    """Why no byte of the body left, in the words of NotSent."""
-    match error:
-        case TimeoutError():
-            return "timeout"
-        case aiohttp.ClientConnectorDNSError():
-            return "dns"
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return "tls"
-        case aiohttp.ClientConnectorError():
-            return "connect"
-        case _:
-            return "cut"
-
-
-def _after(error: Exception) -> str:
-    """What happened once a byte may have left, in the words of Unclear."""
-    match error:
-        case TimeoutError():
-            return "timeout"
-        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | OSError():
-            return "cut"
-        case _:
-            return "garbage"

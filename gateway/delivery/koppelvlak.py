@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from lxml import etree
 
 from gateway.delivery.names import KS
-from gateway.delivery.verify import collapsed, moment
+from gateway.delivery.text import collapsed, moment
 from gateway.domain.xml import Element
 from gateway.errors import ProtocolError
 

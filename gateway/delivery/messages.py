@@ -13,8 +13,8 @@ from lxml import etree
 
 from gateway.delivery.koppelvlak import MOST_SIGNS, check
 from gateway.delivery.names import KS
-from gateway.delivery.verify import collapsed, moment
-from gateway.delivery.wus import Binary, Content, escape
+from gateway.delivery.text import collapsed, escape, moment
+from gateway.delivery.wus import Binary, Content
 from gateway.domain.sbr import (
     MOST,
     Aanlevering,

@@ -13,11 +13,11 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lxml import etree
 
 from gateway.delivery.certificates import HASHES, Algorithm, Trust, strong
@@ -35,6 +35,7 @@ from gateway.delivery.names import (
     X509V3,
     Operation,
 )
+from gateway.delivery.text import collapsed, moment
 from gateway.delivery.wus import DIGESTS, LASTS, SIGNATURES
 from gateway.domain import xml
 from gateway.domain.xml import Element
@@ -49,9 +50,6 @@ _PLAIN = re.compile(
     rb"(\xef\xbb\xbf)?(<\?xml version=[\"']1\.0[\"']( encoding=[\"'](?i:utf-8)[\"'])?"
     rb"( standalone=[\"'](yes|no)[\"'])?\s*\?>)?\s*<[A-Za-z_]"
 )
-_WHITE = re.compile(r"[\t\n\r ]+")
-#: XML Schema 1.0 part 2, 3.2.7; hours of 24 and years of five digits are nobody's.
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
 
 class Fault(PortalError):
@@ -127,20 +125,6 @@ def verify(root: Element, trust: Trust, expected: Expected) -> Element:
     return content
 
 
-def collapsed(text: str | None) -> str:
-    """Text as XSD's whiteSpace="collapse" leaves it."""
-    return _WHITE.sub(" ", text or "").strip(" ")
-
-
-def moment(text: str | None) -> datetime:
-    """An xsd:dateTime; UTC when it has no zone. Raises ValueError."""
-    value = collapsed(text)
-    if not _MOMENT.fullmatch(value):
-        raise ValueError(f"no xsd:dateTime: {value[:40]}")
-    found = datetime.fromisoformat(value)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 def _split(root: Element) -> _Reply:
     """By position: an envelope of one Header and one Body, whose content is one element."""
     if root.tag != f"{{{SOAP}}}Envelope":
@@ -168,16 +152,14 @@ def _signed(reply: _Reply, trust: Trust, at: datetime) -> list[Element]:
     if len(list(reply.root[0].iter(f"{{{DS}}}Signature"))) > 1:
         raise Forged("signature_twice")
     signature = _one(security, DS, "Signature")
-    certificate = _certificate(security, signature)
-    if why := trust.refusal(certificate, at):
-        raise Forged(why)
+    key = _key(_token(security, signature), trust, at)
     info = _one(signature, DS, "SignedInfo")
-    _check_value(info, _bytes(_one(signature, DS, "SignatureValue")), certificate, trust)
+    _check_value(info, _bytes(_one(signature, DS, "SignatureValue")), key, trust)
     return list(_referenced(reply.root, info, trust))
 
 
-def _certificate(security: Element, signature: Element) -> x509.Certificate:
-    """That of the one BinarySecurityToken, which KeyInfo has to name."""
+def _token(security: Element, signature: Element) -> bytes:
+    """DER of the certificate in the one BinarySecurityToken, which KeyInfo has to name."""
     token = _one(security, WSSE, "BinarySecurityToken")
     reference = _one(_one(_one(signature, DS, "KeyInfo"), WSSE, "SecurityTokenReference"),
                      WSSE, "Reference")  # fmt: skip
@@ -185,21 +167,27 @@ def _certificate(security: Element, signature: Element) -> x509.Certificate:
         raise Forged("key_info")
     if (token.get("EncodingType", BASE64), token.get("ValueType")) != (BASE64, X509V3):
         raise Forged("token")
+    return _bytes(token)
+
+
+def _key(der: bytes, trust: Trust, at: datetime) -> rsa.RSAPublicKey:
+    """That of a certificate which is trusted."""
     try:
-        return x509.load_der_x509_certificate(_bytes(token))
-    except ValueError:
+        certificate = x509.load_der_x509_certificate(der)
+        why, key = trust.refusal(certificate, at), strong(certificate)
+    except Exception:  # cryptography has a dozen errors for a certificate that is broken
         raise Forged("token") from None
+    if why or key is None:
+        raise Forged(why or "certificate_key")
+    return key
 
 
-def _check_value(info: Element, value: bytes, certificate: x509.Certificate, trust: Trust) -> None:
+def _check_value(info: Element, value: bytes, key: rsa.RSAPublicKey, trust: Trust) -> None:
     """The signature over SignedInfo."""
     method = _one(info, DS, "CanonicalizationMethod")
     algorithm = _ALGORITHMS.get(_one(info, DS, "SignatureMethod").get("Algorithm", ""))
     if algorithm is None or algorithm not in trust.algorithms:
         raise Forged("algorithm")
-    key = strong(certificate)
-    if key is None:
-        raise Forged("certificate_key")
     try:
         key.verify(value, _canonical(info, method), padding.PKCS1v15(), HASHES[algorithm])
     except InvalidSignature:
@@ -246,9 +234,12 @@ def _canonical(element: Element, method: Element) -> bytes:
         if inclusive.tag != f"{{{EXC_C14N}}}InclusiveNamespaces":
             raise Forged("transform")
         keep = inclusive.get("PrefixList", "").split()
-    return etree.tostring(
-        element, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=keep
-    )
+    try:
+        return etree.tostring(
+            element, method="c14n", exclusive=True, inclusive_ns_prefixes=keep, with_comments=False
+        )
+    except etree.C14NError:  # a relative namespace, for one
+        raise Forged("transform") from None
 
 
 def _fresh(timestamp: Element, expected: Expected) -> None:
@@ -304,6 +295,6 @@ def _present(security: Element | None) -> Element:
 
 def _bytes(element: Element) -> bytes:
     try:
-        return b64decode(_WHITE.sub("", element.text or ""), validate=True)
+        return b64decode("".join((element.text or "").split()), validate=True)
     except ValueError:
         raise Forged("base64") from None

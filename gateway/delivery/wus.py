@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.delivery.certificates import Algorithm, Credentials
 from gateway.delivery.names import ANONYMOUS, BASE64, DS, EXC_C14N, SOAP, WSA, WSSE, WSU, X509V3
+from gateway.delivery.text import escape
 
 #: Bytes of a file that are handled at a time; a multiple of three, for base64.
 PIECE = 48 * 1024
@@ -86,16 +87,6 @@ class Envelope:
 def new_message_id() -> str:
     """A wsa:MessageID; it is committed before the message is sent."""
     return f"urn:uuid:{uuid.uuid4()}"
-
-
-def escape(text: str) -> str:
-    """Text as canonical XML writes it, for elements and attributes alike (C14N 1.0, 2.3).
-
-    The text holds no control characters, which no element of the koppelvlak allows.
-    """
-    return (
-        text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    )  # fmt: skip
 
 
 def sign(

@@ -127,12 +127,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is known when judging: when the attempt was opened, answers before this one that it
-    had not arrived, and the moment (the database's clock)."""
+    """What is known when judging, by the database's clock: when the attempt was opened, answers
+    before this one that it had not arrived, when this question was put (its answer may have been
+    long on its way), and when the last was that counted."""
 
     opened_at: datetime
     negatives: int
     now: datetime
+    last: datetime | None = None
+
+    def counts(self, timing: Timing) -> bool:
+        """Whether this answer comes long enough after the last one."""
+        spacing = timedelta(seconds=timing.spacing)
+        return self.last is None or self.now - self.last >= spacing
 
 
 def judge(asked: Asked, found: Iterable[Candidate], timing: Timing) -> tuple[Verdict, str | None]:
@@ -156,7 +163,7 @@ def judge(asked: Asked, found: Iterable[Candidate], timing: Timing) -> tuple[Ver
     if likely:
         sure = len(likely) == 1
         return (Verdict.ADOPT, likely[0].kenmerk) if sure else (Verdict.UNCERTAIN, None)
-    if over and asked.negatives + 1 >= timing.negatives:
+    if over and asked.counts(timing) and asked.negatives + 1 >= timing.negatives:
         return Verdict.NOT_ARRIVED, None
     return Verdict.WAIT, None
 

@@ -57,6 +57,11 @@ class Destination(Model):
         default=(), description="PEM of the certificates that sign replies; pinned"
     )
     reply_ca: Reference = Field(default="", description="PEM of CAs of such certificates")
+    reply_oin: str = Field(
+        default="",
+        pattern=r"^(\d{20})?$",
+        description="whose certificate it must be, with reply_ca",
+    )
     algorithm: Literal["sha1", "sha256"] = Field(
         default="sha1", description="of our signature; the WSDL says SHA-1"
     )
@@ -73,4 +78,6 @@ class Destination(Model):
     def _trusted(self) -> Self:
         if not (self.reply_certificates or self.reply_ca):
             raise ValueError("reply_certificates or reply_ca: without one no reply can be trusted")
+        if self.reply_ca and not self.reply_oin:
+            raise ValueError("reply_oin: without it every customer of reply_ca could sign a reply")
         return self

@@ -6,7 +6,7 @@ Nothing is paid here. The receiver's name and IBAN are configuration.
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import MAXYEAR, date
 from decimal import Decimal
 
 from gateway.domain.xbrl import numbers
@@ -73,9 +73,9 @@ def due(period: Period) -> date | None:
     """The last day to file and pay: the end of the next month; of a calendar year 31 March.
 
     It is not moved by a weekend or holiday: the Belastingdienst wants the money in time. None
-    when the period has no end.
+    when the period has no end, or one that no calendar goes past.
     """
-    if period.end is None:
+    if period.end is None or period.end.year == MAXYEAR:
         return None
     if _tijdvak(period) == "40":
         return date(period.end.year + 1, 3, 31)
@@ -117,11 +117,10 @@ def qr_text(payment: Payment) -> str:
     The betalingskenmerk goes as free text: the field for references is for those of ISO 11649.
     Raises Invalid for an amount that such a code cannot tell.
     """
-    amount = payment.amount.quantize(Decimal("0.01"))
-    if not 0 < amount <= _MOST or amount != payment.amount:
+    amount, to = payment.amount, payment.receiver
+    if not 0 < amount <= _MOST or amount != round(amount, 2):
         raise Invalid({"bedrag": "Dit bedrag kan niet in een QR-code."})
-    to = payment.receiver
-    head = ["BCD", "002", "1", "SCT", to.bic, to.name, to.iban, f"EUR{amount}"]
+    head = ["BCD", "002", "1", "SCT", to.bic, to.name, to.iban, f"EUR{amount:.2f}"]
     return "\n".join([*head, "", "", payment.betalingskenmerk]).rstrip("\n")
 
 

@@ -4,17 +4,24 @@ Approving is provisional until a code confirms it ("klaar om te verzenden"); one
 whole batch and is bound to the hashes of exactly those stukken (decision 4 of the inventory).
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 from gateway import log
 from gateway.connector.guard import GuardedReader
+from gateway.domain import phone as phones
 from gateway.domain import stuk as rules
 from gateway.domain.accordering import mandated
 from gateway.domain.code import SENDS, Purpose
+from gateway.domain.sbr import Statusmelding
 from gateway.domain.soort import Soort
 from gateway.domain.stuk import OPEN, Role, State
 from gateway.errors import Denied, Invalid, PortalError, Stale
@@ -26,6 +33,7 @@ from gateway.store.database import Connection
 from gateway.store.deliveries import Delivery
 from gateway.store.stukken import Akkoord, PartRow, Stuk
 
+T = TypeVar("T")
 #: Stukken that one code may confirm.
 MOST = 50
 #: Letters that a reason for rejecting has at the least and at the most.
@@ -101,6 +109,12 @@ async def overview(
         numbers = [k.number for k in visitor.klanten]
         found = await stukken.of_klanten(c, numbers, states=states, jaar=jaar, soort=soort or None)
         return [await _task(c, visitor, s) for s in found if s.state is not State.CONCEPT]
+
+
+async def years(portal: Portal, visitor: Visitor) -> list[int]:
+    """The years of which there is a stuk, the newest first."""
+    async with portal.db.tenant(visitor.firm.id) as c:
+        return await stukken.years(c, [k.number for k in visitor.klanten])
 
 
 async def _task(c: Connection, visitor: Visitor, stuk: Stuk) -> Task:
@@ -193,9 +207,9 @@ class Opening:
         if length != self.row.length or digest.hexdigest() != self.row.sha256:
             await _changed_before(self.portal, self.visitor, self.stuk, self.row)
             raise PartChanged
-        await _saw(self.portal, self.visitor, self.stuk, self.row)
         if held:
             yield held
+        await _saw(self.portal, self.visitor, self.stuk, self.row)  # the last byte was taken
 
 
 class PartChanged(PortalError):
@@ -506,7 +520,7 @@ async def reject(
 class Event:
     """One line of the Geschiedenis. who: the name, or "" for the portal itself."""
 
-    at: object
+    at: datetime
     event: str
     who: str
 
@@ -517,6 +531,34 @@ async def history(portal: Portal, visitor: Visitor, id: UUID) -> list[Event]:
         await _find(c, visitor, id)
         rows = await stukken.history(c, id)
     return [Event(r["at"], r["event"], r["name"] or "") for r in reversed(rows)]
+
+
+async def statuses(portal: Portal, visitor: Visitor, found: Detail) -> list[Statusmelding]:
+    """What the receivers told, by their clocks."""
+    async with portal.db.tenant(visitor.firm.id) as c:
+        told = [await deliveries.statuses(c, d.id) for d in found.deliveries]
+    return sorted((s for some in told for s in some), key=lambda s: s.tijdstempel)
+
+
+async def phone(portal: Portal, visitor: Visitor) -> str:
+    """The masked number that codes go to."""
+    async with portal.db.tenant(visitor.firm.id) as c:
+        person = await persons.by_id(c, visitor.person_id)
+    sealed = person.mobile_sealed if person else None
+    return phones.masked(portal.keys.open("mobile", sealed)) if sealed else ""
+
+
+def figures(portal: Portal, stuk: Stuk) -> list[tuple[str, str, Decimal]]:
+    """The figures that matter: Dutch label, English label, amount."""
+    if stuk.summary_sealed is None:
+        return []
+    rows = json.loads(portal.keys.open("summary", stuk.summary_sealed))
+    return [(nl, en, Decimal(amount)) for nl, en, amount in rows]
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Reading a large instance is not for the event loop."""
+    return await asyncio.to_thread(work)
 
 
 def instance_of(rows: Sequence[PartShown]) -> PartShown | None:

@@ -164,7 +164,10 @@ async def _send(works: Works, case: Case) -> None:
     except NotSent as e:
         await _not_sent(works, case, e)
     except Refused as e:
-        await _ended(works, case, Outcome.REFUSED, e)
+        if e.code.startswith("ALS"):
+            await _ended(works, case, Outcome.REFUSED, e)
+        else:  # a signed fault of another kind may come after the booking
+            await _unclear(works, case, Unclear("fault", e.text, code=e.code))
     except Unclear as e:
         await _unclear(works, case, e)
     else:

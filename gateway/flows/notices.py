@@ -13,17 +13,6 @@ from gateway.store import mandates, persons, stukken
 from gateway.store.database import Connection
 from gateway.store.stukken import Stuk
 
-_ONE = {
-    "nl": "{what} over {periode} van {klant} staat klaar voor uw akkoord.",
-    "en": "{what} for {periode} of {klant} is ready for your approval.",
-}
-_MORE = {
-    "nl": "Er staan een of meer documenten klaar voor uw akkoord.",
-    "en": "One or more documents are ready for your approval.",
-}
-_DEADLINE = {"nl": "Doe dit voor {day}.", "en": "Please do so before {day}."}
-_NO_DEADLINE = {"nl": "Wacht hier niet te lang mee.", "en": "Please do not wait too long."}
-
 
 def link(portal: Portal, stuk: UUID | None = None) -> str:
     """The address of a stuk, or of all that waits."""
@@ -51,9 +40,13 @@ async def to_approve(portal: Portal, c: Connection, firm: Firm, stuk: Stuk) -> i
 async def _invite(portal: Portal, c: Connection, firm: Firm, stuk: Stuk, person: Person) -> None:
     language = person.language
     contact = firm.employee(stuk.relatiebeheerder)
-    known = {"name": person.name, "contact": contact.name, "phone": contact.phone}
-    words = told(firm, stuk, language)
-    day = stuk.deadline.strftime("%d-%m-%Y") if stuk.deadline else ""
+    known = {
+        "name": person.name,
+        "contact": contact.name,
+        "phone": contact.phone,
+        "day": stuk.deadline.strftime("%d-%m-%Y") if stuk.deadline else "",
+        **told(firm, stuk, language),
+    }
     await letters.put_bundled(
         portal,
         c,
@@ -62,18 +55,8 @@ async def _invite(portal: Portal, c: Connection, firm: Firm, stuk: Stuk, person:
         person.username,
         language,
         about="",
-        alone={
-            **known,
-            "what": _ONE[language].format(**words),
-            "deadline": _DEADLINE[language].format(day=day) if day else _NO_DEADLINE[language],
-            "link": link(portal, stuk.id),
-        },
-        together={
-            **known,
-            "what": _MORE[language],
-            "deadline": _NO_DEADLINE[language],
-            "link": link(portal),
-        },
+        alone={**known, "many": "", "link": link(portal, stuk.id)},
+        together={**known, "many": "1", "link": link(portal)},
     )
 
 

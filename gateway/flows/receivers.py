@@ -12,6 +12,7 @@ from gateway.delivery.client import Destination as Opened
 from gateway.domain.destination import Destination
 from gateway.domain.firm import Firm
 from gateway.errors import ConfigInvalid
+from gateway.flows.visitor import now
 
 #: Days before its end that a certificate is told of.
 WARNINGS = (60, 30, 14, 7)
@@ -39,7 +40,10 @@ class Receivers:
         async with self._lock:
             if key not in self._opened:
                 self._opened[key] = await Client.open(self._made(firm, name, destination))
-            return self._opened[key]
+            opened = self._opened[key]
+        if expiry(opened.destination.credentials) <= now():
+            raise ConfigInvalid("our certificate has ended", field="certificate")
+        return opened
 
     def _made(self, firm: Firm, name: str, one: Destination) -> Opened:
         times = one.times.timing()
@@ -70,6 +74,7 @@ class Receivers:
         return Trust(
             tuple(certificates(pinned, "reply_certificates")) if pinned else (),
             tuple(certificates(ca, "reply_ca")) if ca else (),
+            one.reply_oin,
         )
 
     def expiries(self, firms: Mapping[str, Firm]) -> dict[str, datetime]:

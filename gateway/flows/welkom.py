@@ -6,6 +6,7 @@ from gateway.domain import access
 from gateway.domain.firm import Employee
 from gateway.domain.klant import Klant
 from gateway.errors import Denied
+from gateway.flows import accordering
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import Visitor
 from gateway.store import audit, persons, sessions
@@ -20,10 +21,11 @@ class Welcome:
     tasks: int
 
 
-def welcome(visitor: Visitor) -> Welcome:
+async def welcome(portal: Portal, visitor: Visitor) -> Welcome:
     """What the page "Welkom" tells."""
     klant = access.may_see(visitor.klanten, visitor.klant)
-    return Welcome(visitor.firm.employee(klant.relatiebeheerder if klant else None), 0)
+    contact = visitor.firm.employee(klant.relatiebeheerder if klant else None)
+    return Welcome(contact, await accordering.count(portal, visitor))
 
 
 def organisations(visitor: Visitor, search: str) -> list[Klant]:

@@ -53,6 +53,20 @@ MESSAGES = {
         " neem dan contact op met uw kantoor.",
         "De SMS kon niet worden verstuurd",
     ),
+    "klaargezet": Message(
+        "ok",
+        "Het document staat nu bovenaan, onder 'klaar om te verzenden'. Het is nog niet"
+        " verzonden.",
+        "Goedgekeurd",
+    ),
+    "teruggehaald": Message("info", "Het document is niet verzonden en wacht weer op uw akkoord."),
+    "niets_gekozen": Message("warn", "Kies eerst een of meer documenten die klaar staan."),
+    "afgekeurd": Message(
+        "ok",
+        "Het document is succesvol verwerkt. Uw accountant heeft uw reden ontvangen en neemt"
+        " contact met u op.",
+        "Afgekeurd",
+    ),
     "keuze": Message("warn", "Het kiezen duurde te lang. Log opnieuw in."),
 }
 

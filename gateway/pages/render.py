@@ -7,6 +7,7 @@ where ``_()`` gives markup and is for texts that stand in the template itself.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.domain import access, media, session
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
 from gateway.domain.model import Text
+from gateway.domain.xbrl.table import Shape, Value
 from gateway.flows.visitor import AMSTERDAM, Visitor
 from gateway.pages import assets
 from gateway.pages.context import here, portal
@@ -80,6 +82,8 @@ def _environment(folder: Path, language: str, catalogue: Catalogue) -> jinja2.En
         in_=lambda text: text.in_(language) if isinstance(text, Text) else text,
         said=catalogue.gettext,
         paragraphs=paragraphs,
+        money=lambda amount: money(amount, language),
+        shown=lambda value, kind, unit: shown(value, kind, unit, language),
         dial=lambda number: "".join(c for c in number if c in "+0123456789"),
         initials=initials,
         media=media.of,
@@ -111,6 +115,24 @@ def size_text(size: int | None, language: str = "nl") -> str:
         del units[0]
     # Below 1,024, so there is nothing to group: Babel's formats cost twenty times as much.
     return f"{amount:.1f} {units[0]}".replace(".", "." if language == "en" else ",")
+
+
+def money(amount: Decimal, language: str = "nl") -> str:
+    """An amount with its thousands grouped: "3.240" or "3.240,50"; cents only where there are."""
+    text = f"{amount:,.0f}" if amount == amount.to_integral_value() else f"{amount:,.2f}"
+    return text if language == "en" else text.translate(str.maketrans(",.", ".,"))
+
+
+def shown(value: Value, kind: Shape, unit: str, language: str = "nl") -> str:
+    """A value of gateway.domain.xbrl.view as a person reads it; "" for none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return (("ja", "nee") if language == "nl" else ("yes", "no"))[not value]
+    if isinstance(value, Decimal):
+        sign = {"EUR": "€ "}.get(unit, f"{unit} ")
+        return (sign if kind in (Shape.AMOUNT, Shape.TOTAL) else "") + money(value, language)
+    return value if isinstance(value, str) else value.strftime("%d-%m-%Y")
 
 
 def paragraphs(text: str) -> Markup:

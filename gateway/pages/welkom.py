@@ -13,13 +13,13 @@ from gateway.pages.security import FORM
 ROUTES = Routes()
 
 #: Pages that exist for every organisation: after a change of organisation one stays there.
-_KEPT = ("/welkom", "/dossier")
+_KEPT = ("/welkom", "/dossier", "/accordering")
 
 
 @ROUTES.get("/welkom", Access.SESSION)
 async def show(request: web.Request) -> web.StreamResponse:
     """ "Welkom"."""
-    told = flow.welcome(signed_in(request))
+    told = await flow.welcome(portal(request), signed_in(request))
     return render.page(
         request,
         "pages/welkom/welkom.html",

@@ -15,7 +15,12 @@ import asyncpg
 from gateway.domain import delivery as rules
 from gateway.domain.delivery import Outcome, State
 from gateway.domain.sbr import Statusmelding
+from gateway.errors import PortalError
 from gateway.store.database import Connection, Database, Record
+
+
+class KenmerkTaken(PortalError):
+    """Another delivery to the same destination has this kenmerk. The transaction is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +161,12 @@ async def move(
     """Another state, due `after` seconds; False when it is no longer in the state that was read.
 
     Raises ValueError for a move that is not allowed: a programming error, also caught by the
-    database. `kenmerk` is written when given. `ask_from` is over once the receiver was asked.
+    database. `kenmerk` is written when given; raises KenmerkTaken.
     """
     if new is not delivery.state and not rules.may_move(delivery.state, new):
         raise ValueError(f"a delivery does not go from {delivery.state} to {new}")
-    return bool(
-        await c.fetchval(
+    try:
+        moved = await c.fetchval(
             "update delivery set state = $3, kenmerk = coalesce($4, kenmerk), trouble = $5,"
             " trouble_text = $6, due_at = clock_timestamp() + $7, tries = coalesce($8, tries),"
             " accepted_at = case when $3 = 'accepted' then coalesce(accepted_at,"
@@ -178,7 +183,9 @@ async def move(
             tries,
             new in rules.ENDED,
         )
-    )
+    except asyncpg.UniqueViolationError:
+        raise KenmerkTaken from None
+    return bool(moved)
 
 
 async def asked_first(c: Connection, id: UUID) -> None:
@@ -235,33 +242,40 @@ async def the_open_attempt(c: Connection, delivery: UUID) -> Attempt | None:
     return Attempt(**dict(row)) if row else None
 
 
-async def close_attempt(c: Connection, delivery: UUID, outcome: Outcome, why: str = "") -> bool:
-    """End the open attempt; False when there is none."""
+async def close_attempt(
+    c: Connection, delivery: UUID, outcome: Outcome, why: str = "", *, message_id: str = ""
+) -> bool:
+    """End the open attempt; False when there is none. message_id: only when it is this one."""
     return bool(
         await c.fetchval(
             "update attempt set outcome = $2, why = $3, ended_at = clock_timestamp()"
-            " where delivery = $1 and outcome is null returning true",
+            " where delivery = $1 and outcome is null and $4 in ('', message_id)"
+            " returning true",
             delivery,
             outcome,
+            why[:500],
+            message_id,
+        )
+    )
+
+
+async def unclear(c: Connection, message_id: str, why: str) -> bool:
+    """Why it is not known whether an attempt arrived; False when it is open no more."""
+    return bool(
+        await c.fetchval(
+            "update attempt set why = $2 where message_id = $1 and outcome is null returning true",
+            message_id,
             why[:500],
         )
     )
 
 
-async def unclear(c: Connection, delivery: UUID, why: str) -> None:
-    """Why it is not known whether the attempt arrived."""
+async def not_yet(c: Connection, attempt: UUID, asked: datetime) -> None:
+    """One more answer that counts and tells that it has not arrived. asked: when it was asked."""
     await c.execute(
-        "update attempt set why = $2 where delivery = $1 and outcome is null", delivery, why[:500]
-    )
-
-
-async def not_yet(c: Connection, attempt: UUID, spacing: float) -> None:
-    """One more answer that it has not arrived; counted when the last was long enough ago."""
-    await c.execute(
-        "update attempt set negatives = negatives + 1, asked_at = clock_timestamp()"
-        " where id = $1 and (asked_at is null or asked_at <= clock_timestamp() - $2::interval)",
+        "update attempt set negatives = negatives + 1, asked_at = $2 where id = $1",
         attempt,
-        timedelta(seconds=spacing),
+        asked,
     )
 
 

@@ -117,6 +117,11 @@ class Pki:
         return make("Ontvanger", self.ca, oin=OIN, usage="digital_signature")
 
     @cached_property
+    def short(self) -> Pair:
+        """A key that can be broken."""
+        return make("Ontvanger", self.ca, oin=OIN, bits=1024)
+
+    @cached_property
     def stranger(self) -> Pair:
         return make("Ontvanger", oin=OIN)
 

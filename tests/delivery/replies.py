@@ -153,8 +153,8 @@ class Reply:
             references = references.replace('URI="#To"', f'URI="{self.reference}"')
         return (
             f'<Signature xmlns="{DS}"><SignedInfo><CanonicalizationMethod Algorithm='
-            f'"{self.canonical}"/><SignatureMethod Algorithm="{signing}"/>{references}</SignedInfo>'
-            "<SignatureValue/><KeyInfo>"
+            f'"{self.canonical}"/><SignatureMethod Algorithm="{signing}"/>{references}'
+            "</SignedInfo><SignatureValue/><KeyInfo>"
             f'<o:SecurityTokenReference xmlns:o="{WSSE}"><o:Reference URI="#bst" '
             f'ValueType="{OASIS}-x509-token-profile-1.0#X509v3"/></o:SecurityTokenReference>'
             "</KeyInfo></Signature>"

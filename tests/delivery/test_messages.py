@@ -6,7 +6,7 @@ import pytest
 from lxml import etree
 
 from gateway.delivery import koppelvlak, messages
-from gateway.delivery.verify import moment
+from gateway.delivery.text import moment
 from gateway.delivery.wus import Envelope
 from gateway.domain.sbr import MOST, Bericht, Bestand, Identiteit, Proces, Statusmelding
 from gateway.errors import Invalid, ProtocolError

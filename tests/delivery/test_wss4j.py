@@ -96,8 +96,8 @@ def test_we_take_what_it_signs(wss4j, pki: Pki, trust: Trust, tmp_path, method):
     expected = Expected(names.AANLEVEREN, OURS, datetime.now(UTC))
     content = verify.verify(verify.parse(data), trust, expected)
     assert content.tag == f"{{{KS}}}aanleverResponse"
-    for old in (b"MAP-0001", b"addressing/anonymous</", b":MessageID>urn:uuid:0<"):
-        bad = data.replace(old, old.replace(b"0", b"1").replace(b"anonymous", b"none"))
+    for old, new in ((b"MAP-0001", b"MAP-0002"), (b"/anonymous", b"/none"), (b":0<", b":1<")):
+        bad = data.replace(old, new)
         assert bad != data
         with pytest.raises(Forged):
             verify.verify(verify.parse(bad), trust, expected)

@@ -103,6 +103,7 @@ def test_every_derived_kenmerk_is_valid(first: int, sub: int, year: int, month: 
         (date(2024, 1, 1), date(2024, 1, 31), date(2024, 2, 29)),
         (date(2021, 11, 1), date(2022, 1, 31), date(2022, 2, 28)),
         (date(2023, 1, 1), date(2023, 12, 31), date(2024, 3, 31)),
+        (date(9999, 1, 1), date(9999, 12, 31), None),
         (None, None, None),
     ],
 )
@@ -189,7 +190,7 @@ def test_qr_text_without_kenmerk_ends_with_the_amount() -> None:
     assert payment.qr_text(paid) == f"BCD\n002\n1\nSCT\nTESTNL2A\nA\n{IBAN}\nEUR0.05"
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "0.001", "1.234", "1000000000"])
+@pytest.mark.parametrize("amount", ["0", "-1", "0.001", "1.234", "1000000000", "9" * 60])
 def test_qr_text_of_an_amount_that_it_cannot_tell(amount: str) -> None:
     with pytest.raises(Invalid):
         payment.qr_text(Payment(Decimal(amount), "", RECEIVER, None))

@@ -19,6 +19,17 @@ from gateway.simulators import mail as simulator
 from tests.conftest import ROOT
 
 VALUES = {
+    "what": "Aangifte omzetbelasting",
+    "periode": "3e kwartaal 2026",
+    "klant": "Bakkerij Het Brood B.V.",
+    "status": "Akkoord Digipoort",
+    "reason": "De omzet klopt niet.",
+    "problem": "Er ging iets mis.",
+    "next": "Kijk het na.",
+    "contact": "Eva van Loon",
+    "phone": "000 - 123 45 61",
+    "day": "31-10-2026",
+    "many": "",
     "name": "Noor <b>de</b> Wit",
     "username": "noor@x.example",
     "link": "http://127.0.0.1:8080/wachtwoord/lindehof/abc",

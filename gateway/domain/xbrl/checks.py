@@ -73,6 +73,7 @@ TREE: tuple[Rule[Report], ...] = (
     Rule("MAP-ENTRYPOINT", "Het entry point (schemaRef) ontbreekt.", ownrules.no_entry_point),
     Rule("MAP-VERWIJZING", "Een gegeven verwijst naar een context of eenheid die ontbreekt.",
          ownrules.references),
+    Rule("MAP-INHOUD", "Het bestand heeft inhoud die geen gegeven is.", ownrules.contents),
     Rule("MAP-ID", "Een id is twee keer gegeven.", ownrules.ids),
     Rule("MAP-GETAL", "Een bedrag of aantal is geen getal.", ownrules.figures),
     Rule("MAP-NUMMER", "Het nummer van de belanghebbende is niet juist.", ownrules.identifiers),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gateway.domain.xbrl import kinds
 from gateway.domain.xbrl.instance import LINK, XBRLI, XLINK_HREF, XML_LANG, Fact, text
-from gateway.domain.xbrl.treerules import Names, Report, place
+from gateway.domain.xbrl.treerules import Report, place
 
 LANGUAGES = {"nl", "en", "de", "fr"}
 DECIMALS = {"INF", "-9", "-6", "-3", "0", "2"}
@@ -47,11 +47,11 @@ def decimals_of_numbers(report: Report) -> Iterator[str]:
 
 def _numbers(report: Report) -> Iterator[tuple[Fact, bool]]:
     """Facts with a unit, and whether that unit is one currency (XBRL 2.1, 4.8.2)."""
-    names = Names(report.root)
     money = {
         unit.get("id")
         for unit in report.units
-        if [names.name(text(m))[0] for m in unit.iterchildren(f"{XBRLI}measure")] == [_ISO4217]
+        if [report.names.name(m, text(m))[0] for m in unit.iterchildren(f"{XBRLI}measure")]
+        == [_ISO4217]
     }
     for fact in report.instance.facts:
         if fact.unit is not None:

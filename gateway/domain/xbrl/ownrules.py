@@ -2,10 +2,18 @@
 
 from collections.abc import Iterator
 
+from gateway.domain import xml
 from gateway.domain.xbrl import numbers
+from gateway.domain.xbrl.instance import LINK, XBRLI
 from gateway.domain.xbrl.treerules import Report, place
 
 _CONSULTANT = "TaxConsultantNumber"
+#: What may stand in the root besides items and tuples (XBRL 2.1, 4; FR-NL tells of some of them).
+_OF_XBRL = {
+    *(XBRLI + name for name in ("context", "unit")),
+    *(LINK + name for name in ("schemaRef", "linkbaseRef", "roleRef", "arcroleRef")),
+    LINK + "footnoteLink",
+}
 
 
 def no_entry_point(report: Report) -> Iterator[str]:
@@ -21,6 +29,32 @@ def references(report: Report) -> Iterator[str]:
         lost = fact.unit is not None and fact.unit not in instance.units
         if fact.context not in instance.contexts or lost:
             yield f"regel {fact.line}: {fact.name}"
+
+
+def contents(report: Report) -> Iterator[str]:
+    """Contents that are not shown to who approves, because they are no item.
+
+    Elements of XBRL itself out of their place, what is no item and has none in it, elements in an
+    item (it holds text alone, 4.6), text between items.
+    """
+    if _has_text(report.root):
+        yield place(report.root)
+    for top in report.root:
+        if top.tag not in _OF_XBRL:
+            yield from (place(e) for e in top.iter() if _hides(e))
+
+
+def _hides(element: xml.Element) -> bool:
+    if "contextRef" in element.attrib:
+        return len(element) > 0
+    own = str(element.tag).startswith((XBRLI, LINK))
+    return own or len(element) == 0 or _has_text(element)
+
+
+def _has_text(element: xml.Element) -> bool:
+    """Whether there is text before, between or after the elements in it."""
+    texts = (element.text, *(child.tail for child in element))
+    return any(t and t.strip() for t in texts)
 
 
 def ids(report: Report) -> Iterator[str]:

@@ -8,6 +8,8 @@ import codecs
 import re
 from dataclasses import dataclass, field
 
+from lxml import etree
+
 from gateway.domain import sbr, xml
 from gateway.errors import ProtocolError
 
@@ -16,6 +18,11 @@ from gateway.errors import ProtocolError
 MARKS = 300_000
 #: Facts in one file; those accounts would have 57 000.
 FACTS = 100_000
+#: Signs of a namespace; every element gives it in full, so a long one would cost its length each
+#: time. Those of NT, FT and XBRL have a hundred at most.
+LONGEST_NAMESPACE = 500
+#: Namespaces that one element declares; lxml's walk takes time with the square of them.
+NAMESPACES = 1000
 
 #: Byte order marks, the longest first (UTF-32 begins as UTF-16 does).
 BOMS = (
@@ -30,6 +37,7 @@ _READ = {"utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-3
 
 _DECLARATION = re.compile(rb"\s*<\?xml\s[^>]*?\?>")
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']""")
+_TAG = re.compile(rb"<[^<]*")  # and the text after it: a ">" may stand in an attribute
 # A document type stands before the root: after white space, comments and instructions alone.
 _DOCTYPE = re.compile(rb"(?:\s|<\?(?>.*?\?>)|<!--(?>.*?-->))*+<!DOCTYPE", re.DOTALL)
 
@@ -92,6 +100,22 @@ def load(data: bytes) -> Source:
     return Source(data, utf8, coding, False, root, problem)
 
 
+def namespaces(root: xml.Element) -> dict[xml.Element, dict[str, str]]:
+    """Element -> prefix ("" for none) -> namespace, of all that are declared.
+
+    In one walk: asking lxml for the prefixes of every element would take time that grows with
+    the square of the file.
+    """
+    found: dict[xml.Element, dict[str, str]] = {}
+    declared: dict[str, str] = {}
+    for _, what in etree.iterwalk(root, events=("start-ns", "start")):
+        if isinstance(what, tuple):
+            declared[what[0]] = what[1]
+        elif what is not None and declared:
+            found[what], declared = declared, {}
+    return found
+
+
 def _unread(data: bytes, utf8: bytes, coding: str, problem: str) -> Source:
     return Source(data, utf8, coding, False, None, problem)
 
@@ -99,7 +123,9 @@ def _unread(data: bytes, utf8: bytes, coding: str, problem: str) -> Source:
 def _is_dense(utf8: bytes) -> bool:
     """Whether it could make a tree that is too large."""
     marks = max(utf8.count(b"<"), utf8.count(b"="))
-    return marks > MARKS or utf8.count(b"contextRef") > FACTS
+    if marks > MARKS or utf8.count(b"contextRef") > FACTS:
+        return True
+    return any(tag.group().count(b"xmlns") > NAMESPACES for tag in _TAG.finditer(utf8))
 
 
 def _utf8(data: bytes, coding: str) -> bytes | None:
@@ -118,6 +144,10 @@ def _utf8(data: bytes, coding: str) -> bytes | None:
 
 def _tree(utf8: bytes) -> tuple[xml.Element | None, str]:
     try:
-        return xml.parse(utf8), ""
+        root = xml.parse(utf8)
     except ProtocolError as e:
         return None, f"Het bestand is geen geldige XML: {str(e).removeprefix('not XML: ')}"
+    for declared in namespaces(root).values():
+        if max(map(len, declared.values())) > LONGEST_NAMESPACE:
+            return None, "Het bestand heeft een namespace die te lang is."
+    return root, ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from gateway.domain import xml
+from gateway.domain.xbrl import source
 from gateway.domain.xbrl.instance import (
     LINK,
     XBRLI,
@@ -33,6 +34,11 @@ class Report:
     def instance(self) -> Instance:
         """The same as records."""
         return of_tree(self.root)
+
+    @cached_property
+    def names(self) -> "Names":
+        """What the prefixes in values stand for."""
+        return Names(self.root)
 
     @cached_property
     def contexts(self) -> list[xml.Element]:
@@ -95,14 +101,12 @@ def unused_contexts(report: Report) -> Iterator[str]:
 
 def same_contexts(report: Report) -> Iterator[str]:
     """FR-NL-3.04: of one entity and period, with the same dimensions in any order."""
-    names = Names(report.root)
-    yield from _again(report.contexts, (names.context(e) for e in report.contexts))
+    yield from _again(report.contexts, map(report.names.context, report.contexts))
 
 
 def same_units(report: Report) -> Iterator[str]:
     """FR-NL-4.01."""
-    names = Names(report.root)
-    yield from _again(report.units, (names.unit(e) for e in report.units))
+    yield from _again(report.units, map(report.names.unit, report.units))
 
 
 def unused_units(report: Report) -> Iterator[str]:
@@ -192,17 +196,21 @@ def _well_formatted(element: xml.Element) -> bool:
 class Names:
     """Prefixed names as (namespace, name), so that two spellings of one name are one.
 
-    Only the root's prefixes are known: asking lxml for those of every element would take time
-    that grows with the square of the file. A prefix from elsewhere stands for itself.
+    A prefix that is not declared stands for itself.
     """
 
     def __init__(self, root: xml.Element) -> None:
-        self._namespaces = root.nsmap
+        self._declared = source.namespaces(root)
 
-    def name(self, value: str) -> tuple[str, str]:
-        """The namespace (or the prefix) and the name."""
+    def name(self, element: xml.Element, value: str) -> tuple[str, str]:
+        """The namespace (or the prefix that stands for none) and the name, of a value there."""
         prefix, _, name = value.strip().rpartition(":")
-        return self._namespaces.get(prefix or None) or prefix, name
+        around: xml.Element | None = element
+        while around is not None:
+            if prefix in (declared := self._declared.get(around, {})):
+                return declared[prefix], name
+            around = around.getparent()
+        return prefix, name
 
     def context(self, element: xml.Element) -> Hashable:
         """What makes a context the same as another."""
@@ -218,18 +226,18 @@ class Names:
 
     def unit(self, element: xml.Element) -> Hashable:
         """What makes a unit the same as another: its measures, above and below the line."""
-        below = sorted(self.name(text(e)) for e in element.findall(
+        below = sorted(self.name(e, text(e)) for e in element.findall(
             f".//{XBRLI}unitDenominator/{XBRLI}measure"))  # fmt: skip
-        measures = sorted(self.name(text(e)) for e in element.iter(f"{XBRLI}measure"))
+        measures = sorted(self.name(e, text(e)) for e in element.iter(f"{XBRLI}measure"))
         return tuple(measures), tuple(below)
 
     def _container(self, element: xml.Element) -> Hashable:
         return frozenset(map(self._member, element))
 
     def _member(self, element: xml.Element) -> Hashable:
-        dimension = self.name(element.get("dimension", ""))
+        dimension = self.name(element, element.get("dimension", ""))
         if xml.local(element.tag) == "explicitMember":
-            return dimension, self.name(text(element))
+            return dimension, self.name(element, text(element))
         return dimension, tuple(map(_shape, element))
 
 

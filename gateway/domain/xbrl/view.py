@@ -14,6 +14,10 @@ from gateway.domain.xbrl.table import Label, Row, Section, Value, shape
 
 #: Of a table with more periods, each is a table of its own.
 _MOST_COLUMNS = 4
+#: Of a title: names, and signs of each. A tuple or context may be that of a hundred thousand
+#: tables, so a title without bounds would cost the square of the file.
+_MOST_NAMES = 20
+_LONGEST = 200
 _GENERAL: Label = ("Gegevens", "Details")
 _SENDER: Label = ("Gegevens van de inzender", "Details of the sender")
 
@@ -87,9 +91,11 @@ def _table(
 def _title(instance: Instance, fact: Fact, context: Context | None, title: Label) -> Label:
     """The tuple it is in, and the members of its dimensions; else the given title."""
     dimensions = context.dimensions if context else ()
-    names = [*_path(instance.groups, fact.group), *map(_member, dimensions)]
+    names = [*_path(instance.groups, fact.group), *map(_member, dimensions[:_MOST_NAMES])]
     if not names:
         return title
+    if len(dimensions) > _MOST_NAMES:
+        names.append(("...", "..."))
     return " - ".join(nl for nl, _ in names), " - ".join(en for _, en in names)
 
 
@@ -98,16 +104,20 @@ def _path(groups: Sequence[Group], number: int) -> list[Label]:
     names: list[Label] = []
     while number and len(names) < 3:
         group = groups[number - 1]
-        names.insert(0, (labels.dutch(group.name), labels.english(group.name)))
+        names.insert(0, _label(group.name))
         number = group.within
     return names
 
 
 def _member(member: Member) -> Label:
     if not member.typed:
-        return labels.dutch(member.value), labels.english(member.value)
-    of = labels.dutch(member.dimension), labels.english(member.dimension)
-    return f"{of[0]}: {member.value}", f"{of[1]}: {member.value}"
+        return _label(member.value)
+    (nl, en), value = _label(member.dimension), member.value[:_LONGEST]
+    return f"{nl}: {value}", f"{en}: {value}"
+
+
+def _label(name: str) -> Label:
+    return labels.dutch(name[:_LONGEST]), labels.english(name[:_LONGEST])
 
 
 def _period(instance: Instance, fact: Fact) -> Period:

@@ -17,6 +17,7 @@ FOOTNOTE = "<link:footnoteLink><link:footnote>x</link:footnote></link:footnoteLi
 FOREVER = "<xbrli:forever/>"
 TIMED = made.PERIOD.replace("2026-01-01", "2026-01-01T00:00:00")
 AXIS = "bd-d:A"
+OWN_EUR = '<xbrli:measure xmlns:own="http://www.xbrl.org/2003/iso4217">own:EUR</xbrli:measure>'
 
 
 def kvk(facts: str = TOTAL, entry: str = KVK + "nlgaap-klein.xsd", **parts: str) -> bytes:
@@ -49,6 +50,7 @@ BROKEN: list[tuple[str, bytes]] = [
     ("FR-NL-3.04", xbrl(TOTAL + word("Surname", "x", context="d"),
                         contexts=context() + context("d"))),
     ("FR-NL-4.01", xbrl(TOTAL + amount("A", 1, unit="e"), units=unit() + unit("e"))),
+    ("FR-NL-4.01", xbrl(TOTAL + amount("A", 1, unit="e"), units=unit() + unit("e", OWN_EUR))),
     ("FR-NL-4.02", xbrl(units=unit() + unit("p", "<xbrli:measure>xbrli:pure</xbrli:measure>"))),
     ("FR-NL-5.01", xbrl(TOTAL + amount("ValueAddedTaxOwedToBePaidBack", 1))),
     ("FR-NL-5.03", xbrl(TOTAL + word("Surname", " \n"))),
@@ -60,6 +62,13 @@ BROKEN: list[tuple[str, bytes]] = [
     ("MAP-ENTRYPOINT", xbrl(entry="")),
     ("MAP-VERWIJZING", xbrl(TOTAL + word("A", "x", context="none"))),
     ("MAP-VERWIJZING", xbrl(TOTAL + amount("A", 1, unit="none"))),
+    ("MAP-INHOUD", xbrl(TOTAL + word("A", "1<bd-i:B/>2"))),
+    ("MAP-INHOUD", xbrl(TOTAL + "<bd-i:A>x</bd-i:A>")),
+    ("MAP-INHOUD", xbrl(TOTAL + "<bd-t:T/>")),
+    ("MAP-INHOUD", xbrl(TOTAL + f"<bd-t:T>x{word('A', 'x')}</bd-t:T>")),
+    ("MAP-INHOUD", xbrl(TOTAL + f"<bd-t:T>{word('A', 'x')}x</bd-t:T>")),
+    ("MAP-INHOUD", xbrl(TOTAL + f"<link:x>{word('A', 'x')}</link:x>")),
+    ("MAP-INHOUD", xbrl(TOTAL + "betaal dit niet")),
     ("MAP-ID", xbrl(contexts=context() + context(period=made.PERIOD.replace("01-01", "02-01")))),
     ("MAP-GETAL", xbrl(amount("A", "1.000,00"))),
     ("MAP-GETAL", xbrl(amount("A", "1e9"))),
@@ -105,6 +114,7 @@ def test_a_reference_to_another_character_breaks_two_rules(reference: str) -> No
         xbrl(),
         kvk(),
         kvk(amount("A", 1, more='decimals="-3"')),
+        kvk(amount("A", 1, more='decimals="0"'), units=unit("EUR", OWN_EUR)),
         kvk(entry=KVK + "ifrs-full.xsd"),
         kvk(attributes='xml:lang="de"'),
         xbrl(head=""),

@@ -200,6 +200,8 @@ HARM = {
     "many elements": b"<a>" + b"<b/>" * source.MARKS,
     "many attributes": b"<a" + b' b=""' * (source.MARKS + 1) + b"/>",
     "many facts": b"<a>" + b'<b contextRef="c"/>' * (source.FACTS + 1) + b"</a>",
+    "many namespaces": xbrl(attributes=" ".join(f'xmlns:n{i}="u"' for i in range(1001))),
+    "long namespace": xbrl(attributes=f'xmlns:n="{"u" * 501}"'),
     "one long text": b"<a>" + b"x" * 15_000_000 + b"</a>",
 }
 
@@ -215,15 +217,20 @@ def test_harmful_files_are_refused(data: bytes) -> None:
 DENSE = f"""
 import resource, sys
 from gateway.domain.xbrl import checks, instance, source, summary, view
-from tests.domain.xbrl.made import amount, context, member, word, xbrl
+from tests.domain.xbrl.made import amount, context, member, typed, word, xbrl
 
 N = source.MARKS - 60
 members = member("bd-d:A", "bd-d:B") * (N // 4)
+tuples = f"<bd-t:T>{{word('A', 'x')}}</bd-t:T>" * (N // 8)
 make = {{
     "elements": lambda: xbrl("<bd-t:a/>" * N),
     "facts": lambda: xbrl('<bd-i:A contextRef="c"/>' * source.FACTS),
     "attributes": lambda: xbrl("<bd-t:a " + " ".join(f'a{{i}}=""' for i in range(N)) + "/>"),
     "prefixes": lambda: xbrl("<bd-t:a " + " ".join(f'xmlns:a{{i}}="u"' for i in range(N)) + "/>"),
+    "declarations": lambda: xbrl('<bd-t:a xmlns:a="u"/>' * (N // 2)),
+    "titles": lambda: xbrl(tuples, contexts=context(scenario=members[:len(members) // 2])),
+    "typed": lambda: xbrl(tuples, contexts=context(scenario=typed("bd-d:A", "x " * 4_000_000))),
+    "long names": lambda: xbrl("<bd-t:{{0}}>{{1}}</bd-t:{{0}}>".format("T" * 49_000, tuples)),
     "escaped": lambda: xbrl(word("A", "&lt;a/>" * 2_800_000)),
     "escaped tags": lambda: xbrl(word("A", "&lt;a/>" * 49_000) * 50),
     "amounts": lambda: xbrl(amount("Assets", 1) * (N // 4), report="ob-aangifte-2026"),
@@ -250,8 +257,8 @@ print(start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 @pytest.mark.parametrize(
     "name",
-    ["elements", "facts", "attributes", "prefixes", "escaped", "escaped tags", "amounts",
-     "tuple", "lines", "members", "utf-16"],
+    ["elements", "facts", "attributes", "prefixes", "declarations", "titles", "typed",
+     "long names", "escaped", "escaped tags", "amounts", "tuple", "lines", "members", "utf-16"],
 )  # fmt: skip
 def test_time_and_memory_are_bounded(name: str) -> None:
     """That it ends at all is the proof that nothing grows with the square of the file."""

@@ -187,6 +187,15 @@ def test_years_stand_beside_one_another_the_latest_first() -> None:
     ]
 
 
+def test_a_title_has_bounds() -> None:
+    many = "".join(member("d:A", f"d:Part{i:02}") for i in range(22))
+    (section,) = seen(xbrl(word("A", "x"), report=SOME, contexts=context(scenario=many)))
+    assert section.title_nl.split(" - ") == [*(f"Part {i:02}" for i in range(20)), "..."]
+    long = typed("d:A", "x" * 300)
+    (section,) = seen(xbrl(word("A", "x"), report=SOME, contexts=context(scenario=long)))
+    assert section.title_nl == "A: " + "x" * 200
+
+
 def test_many_periods_stand_below_one_another() -> None:
     day = "<xbrli:instant>202{}-12-31</xbrli:instant>"
     contexts = "".join(context(f"c{i}", period=day.format(i)) for i in range(6))
