@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
+from gateway.demo import instances
 from gateway.domain.klant import Klant
 from gateway.domain.person import Role
 
@@ -78,6 +79,47 @@ ACCOUNTS = (
         ("400101", "400102", "400205"),
     ),
 )
+
+
+#: Chamber of Commerce number of the demonstration's certificate, and the banks' numbers.
+KVK = "90010001"
+BANKS = ("00000000900100010000", "00000000900200010000")
+#: What klanten are known by at the receivers; invented, and right by the elfproef.
+IDENTITIES = (
+    ("400101", "BTW", "123456782B01"),
+    ("400101", "kvk", "90012345"),
+    ("400102", "BTW", "001456787B01"),
+    ("400102", "kvk", "90012346"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PutUp:
+    """A stuk of the demonstration. days: until its deadline."""
+
+    klant: str
+    soort: str
+    jaar: int
+    periode: str
+    days: int
+    opmerking: str
+    instance: bytes | None
+
+
+STUKKEN = (
+    PutUp("400101", "ob", 2026, "3e kwartaal 2026", 5, "Graag voor het einde van de maand.",
+          instances.ob("123456782B01", ("2026-07-01", "2026-09-30"), 41_000, 3_120)),
+    PutUp("400101", "ob", 2026, "2e kwartaal 2026", -3, "",
+          instances.ob("123456782B01", ("2026-04-01", "2026-06-30"), 38_500, 4_010)),
+    PutUp("400102", "ob", 2026, "3e kwartaal 2026", 5, "",
+          instances.ob("001456787B01", ("2026-07-01", "2026-09-30"), 12_000, 900)),
+    PutUp("400101", "publicatiestukken", 2025, "2025", 30,
+          "Met uw akkoord deponeren wij deze stukken meteen bij de Kamer van Koophandel.",
+          instances.publication("90012345", 2025, 81_000)),
+    PutUp("400102", "kredietrapportage", 2025, "2025", 21, "Voor de hypotheek van het pand.",
+          instances.credit_report("90012346", 2025, 240_000)),
+    PutUp("400101", "vpb", 2025, "2025", 60, "", None),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,20 @@
 """Puts the invented people into the database and the invented documents into the back offices."""
 
+import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiobotocore.session import get_session
 
 from gateway.demo import data
 from gateway.domain.firm import Firm
+from gateway.domain.klant import Klant
+from gateway.domain.person import Role
+from gateway.domain.stuk import Role as PartRole
+from gateway.flows import intake, stukbeheer
 from gateway.flows.portal import Portal
+from gateway.flows.visitor import today
 from gateway.store import klanten, persons
 
 
@@ -34,6 +41,43 @@ async def _account(portal: Portal, firm: Firm, account: data.Account) -> None:
         await persons.set_password(c, person.id, hashed)
         for number in account.klanten:
             await klanten.grant(c, firm.id, person.id, number)
+
+
+async def stukken(portal: Portal, share: Path) -> None:
+    """Numbers and mandates, and what is put up for approval; once."""
+    firm = portal.firms["lindehof"]
+    for klant, type, number in data.IDENTITIES:
+        await stukbeheer.identify(portal, firm, klant, type, number)
+    known = {k.number: k for k in data.KLANTEN[firm.id]}
+    marker = share / ".stukken"
+    if marker.exists():
+        return
+    for account in data.ACCOUNTS:
+        if account.firm == firm.id and account.role is Role.CLIENT:
+            for klant in account.klanten:
+                await stukbeheer.give_mandate(portal, firm, account.email, klant, "*", today())
+    for one in data.STUKKEN:
+        parts = await asyncio.to_thread(_written, share / firm.id, known[one.klant], one)
+        deadline = today() + timedelta(days=one.days)
+        wish = intake.Wish(
+            one.klant, one.soort, one.jaar, one.periode, parts, "demo", deadline, one.opmerking
+        )
+        await intake.put_up(portal, firm, wish)
+    marker.touch()
+
+
+def _written(base: Path, klant: Klant, one: data.PutUp) -> list[intake.PartWish]:
+    """Its files in the back office, and where they are."""
+    folder = base / klant.number / "Klaargezet"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{one.soort}-{one.periode.replace(' ', '-')}"
+    title = f"{one.soort} {one.periode}"
+    written = [(PartRole.AKKOORD, f"{name}.pdf", data.pdf(title, klant, datetime.now(UTC)))]
+    if one.instance is not None:
+        written.append((PartRole.INSTANCE, f"{name}.xbrl", one.instance))
+    for _, file, body in written:
+        (folder / file).write_bytes(body)
+    return [intake.PartWish(role, "klaargezet", f"Klaargezet/{file}") for role, file, _ in written]
 
 
 def files(share: Path, package: Path) -> None:

@@ -21,6 +21,8 @@ from gateway.demo import data, follow, postgres, seed
 from gateway.demo.seaweed import Identity, Seaweed
 from gateway.errors import PortalError
 from gateway.simulators import backoffice, mail, sms
+from gateway.simulators.digipoort import server as digipoort
+from gateway.simulators.digipoort.desk import Options
 from gateway.store.migrate import migrate
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -56,6 +58,7 @@ class World:
         await self._s3(keys)
         told("simulators")
         urls = await self._simulators(keys)
+        urls |= await self._receivers()
         told("portal and worker")
         await self._accounts()
         self._environment()
@@ -127,6 +130,30 @@ class World:
         }
         return {"sms": sms_url, "mail": mail_url, "soap": soap_url, "s3": self.env["MAP_S3_URL"]}
 
+    async def _receivers(self) -> dict[str, str]:
+        """Digipoort and the banks, at sixty times their pace; what ready.json tells of them."""
+        found = {}
+        for kind, variable, offset in (("digipoort", "DIGIPOORT", 5), ("bank", "BANK", 7)):
+            urls: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+            task = asyncio.create_task(
+                digipoort.run(
+                    self.home / kind,
+                    kind=kind,
+                    clients={"kantoor": data.KVK},
+                    options=Options(speed=60, receivers=data.BANKS),
+                    port=_free(self.port + offset),
+                    control_port=_free(self.port + offset + 1),
+                    ready=_putter(urls),
+                )
+            )
+            self.stack.push_async_callback(_ended, task)
+            told = asyncio.create_task(urls.get())
+            await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                await task
+            self.env[f"MAP_{variable}_URL"], found[kind] = await told
+        return found
+
     async def _site(self, application: web.Application, offset: int) -> str:
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -140,6 +167,7 @@ class World:
         found = settings.load(CONFIG, {**os.environ, **self.env})
         async with app.opened(found) as portal:
             await seed.people(portal)
+            await seed.stukken(portal, self.home / "backoffice")
 
     def _environment(self) -> None:
         """What the commands of operations need to work on this world."""
@@ -208,6 +236,16 @@ def _free(wanted: int) -> int:
             s.bind(("127.0.0.1", port))
             return int(s.getsockname()[1])
     raise DemoFailed("no free port on 127.0.0.1")
+
+
+def _putter(urls: "asyncio.Queue[tuple[str, str]]") -> Callable[[str, str], None]:
+    return lambda url, control: urls.put_nowait((url, control))
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _refuse_taken(port: int) -> None:

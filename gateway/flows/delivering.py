@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from gateway import log
@@ -40,6 +40,8 @@ from gateway.store.stukken import PartRow, Stuk
 #: Words for `trouble`: why a delivery does not go on.
 SOURCE, CHANGED, MANDATE, CONFIG = "bron", "gewijzigd", "mandaat", "configuratie"
 CHANNEL, SENDING, UNCLEAR, REFUSED, SILENT = "kanaal", "verzenden", "onduidelijk", "fout", "stil"
+#: Seconds that a worker leaves a delivery alone which it could do nothing for.
+ALONE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +162,17 @@ async def _send(works: Works, case: Case) -> None:
     try:
         reply = await client.deliver(aanlevering, message_id)
     except Unsendable as e:
-        await _ended(works, case, Outcome.NOT_SENT, e)
+        await _ended(works, case, Outcome.NOT_SENT, e, message_id)
     except NotSent as e:
-        await _not_sent(works, case, e)
+        await _not_sent(works, case, e, message_id)
     except Refused as e:
         if e.code.startswith("ALS"):
-            await _ended(works, case, Outcome.REFUSED, e)
+            await _ended(works, case, Outcome.REFUSED, e, message_id)
         else:  # a signed fault of another kind may come after the booking
-            await _unclear(works, case, Unclear("fault", e.text, code=e.code))
+            unclear = Unclear("fault", e.text, code=e.code)
+            await _unclear(works, case, unclear, message_id)
     except Unclear as e:
-        await _unclear(works, case, e)
+        await _unclear(works, case, e, message_id)
     else:
         await _accepted(works, case, reply, message_id)
 
@@ -249,6 +252,14 @@ async def _intend(works: Works, case: Case, message_id: str) -> bool:
 
 
 async def _accepted(works: Works, case: Case, reply: Ontvangst, message_id: str) -> None:
+    """The reply tells a kenmerk; when it is another delivery's, the reply tells nothing."""
+    try:
+        await _taken(works, case, reply, message_id)
+    except deliveries.KenmerkTaken:
+        await _unclear(works, case, Unclear("echo", "a kenmerk that came before"), message_id)
+
+
+async def _taken(works: Works, case: Case, reply: Ontvangst, message_id: str) -> None:
     async with works.portal.db.tenant(case.firm.id) as c:
         await deliveries.add_reply(
             c, case.firm.id, case.delivery.id, "aanleveren", message_id, reply.reply.decode()
@@ -262,6 +273,8 @@ async def _adopt(c: Connection, works: Works, case: Case, kenmerk: str, outcome:
     """The receiver has it: close the attempt, keep the kenmerk, tell the stuk."""
     at = await deliveries.find(c, case.delivery.id, lock=True)
     if at is None or at.state in rules.ENDED or at.state is State.ACCEPTED:
+        if at is not None and at.kenmerk != kenmerk:
+            await _once_more(c, works, case, kenmerk)
         return
     await deliveries.close_attempt(c, at.id, outcome)
     await deliveries.move(c, at, State.ACCEPTED, kenmerk=kenmerk, after=case.timing.poll, tries=0)
@@ -271,13 +284,38 @@ async def _adopt(c: Connection, works: Works, case: Case, kenmerk: str, outcome:
     log.get().info("delivery_accepted", firm=case.firm.id, delivery=str(at.id), kenmerk=kenmerk)
 
 
-async def _not_sent(works: Works, case: Case, error: NotSent) -> None:
+async def _once_more(c: Connection, works: Works, case: Case, kenmerk: str) -> None:
+    """The receiver has it under a second kenmerk: a person has to see to that."""
+    await _record(c, case, "delivery_accepted_twice", kenmerk=kenmerk)
+    await deliveries.calm(c, case.delivery.id)
+    await _alarm(
+        works, c, case, f"De ontvanger heeft het document nog een keer: kenmerk {kenmerk}.",
+        "Kijk bij de ontvanger welke van de twee geldt, en trek de andere zo nodig in.",
+    )  # fmt: skip
+    log.get().error("delivery_accepted_twice", firm=case.firm.id, kenmerk=kenmerk)
+
+
+async def _still_open(
+    c: Connection, case: Case, outcome: Outcome, why: str, message_id: str
+) -> Delivery | None:
+    """The delivery, after its attempt was closed; None when that is open no more.
+
+    A worker that stood still may come with the end of an old attempt while another one, which
+    must be asked about, is open.
+    """
+    at = await deliveries.find(c, case.delivery.id, lock=True)
+    if at is None or at.state is not State.ATTEMPT:
+        return None
+    closed = await deliveries.close_attempt(c, at.id, outcome, why, message_id=message_id)
+    return at if closed else None
+
+
+async def _not_sent(works: Works, case: Case, error: NotSent, message_id: str) -> None:
     """Surely nothing left: close the attempt, try again later."""
     async with works.portal.db.tenant(case.firm.id) as c:
-        at = await deliveries.find(c, case.delivery.id, lock=True)
-        if at is None or at.state is not State.ATTEMPT:
+        at = await _still_open(c, case, Outcome.NOT_SENT, error.reason, message_id)
+        if at is None:
             return
-        await deliveries.close_attempt(c, at.id, Outcome.NOT_SENT, error.reason)
         wait = rules.backoff(at.tries, case.timing)
         await deliveries.move(c, at, State.QUEUED, trouble=SENDING, trouble_text=error.reason,
                               after=wait)  # fmt: skip
@@ -285,14 +323,15 @@ async def _not_sent(works: Works, case: Case, error: NotSent) -> None:
         await _alarm_when_long(works, c, case, at)
 
 
-async def _ended(works: Works, case: Case, outcome: Outcome, error: DeliveryError) -> None:
+async def _ended(
+    works: Works, case: Case, outcome: Outcome, error: DeliveryError, message_id: str
+) -> None:
     """Refused, for good or for now; or we cannot send it at all."""
     code = getattr(error, "code", "")
     async with works.portal.db.tenant(case.firm.id) as c:
-        at = await deliveries.find(c, case.delivery.id, lock=True)
-        if at is None or at.state is not State.ATTEMPT:
+        at = await _still_open(c, case, outcome, str(error), message_id)
+        if at is None:
             return
-        await deliveries.close_attempt(c, at.id, outcome, str(error))
         if code in statuscode.TECHNICAL:
             wait = rules.backoff(at.tries, case.timing)
             await deliveries.move(c, at, State.QUEUED, trouble=SENDING, trouble_text=code,
@@ -302,11 +341,12 @@ async def _ended(works: Works, case: Case, outcome: Outcome, error: DeliveryErro
         await _record(c, case, "delivery_refused", code=code)
 
 
-async def _unclear(works: Works, case: Case, error: Unclear) -> None:
+async def _unclear(works: Works, case: Case, error: Unclear, message_id: str) -> None:
     """It may have arrived. The attempt stays open; the receiver is asked soon."""
     async with works.portal.db.tenant(case.firm.id) as c:
-        await deliveries.unclear(c, case.delivery.id, f"{error.reason} {error.code}".strip())
         at = await deliveries.find(c, case.delivery.id, lock=True)
+        if not await deliveries.unclear(c, message_id, f"{error.reason} {error.code}".strip()):
+            return
         if at is not None and at.state is State.ATTEMPT:
             text = f"{error.code}: {error.text}" if error.code else error.reason
             await deliveries.move(c, at, State.ATTEMPT, trouble=UNCLEAR, trouble_text=text,
@@ -321,7 +361,13 @@ async def _unclear(works: Works, case: Case, error: Unclear) -> None:
 
 
 async def _reconcile(works: Works, case: Case, attempt: Attempt) -> None:
-    """Ask the receiver whether it has it; adopt, wait, send again, or leave it to a person."""
+    """Ask the receiver whether it has it; adopt, wait, send again, or leave it to a person.
+
+    The moment is that of the question: a worker may stand still before it reads the answer.
+    """
+    async with works.portal.db.connection() as c:
+        now = await deliveries.now(c)
+    asked = Asked(attempt.opened_at, attempt.negatives, now, attempt.asked_at)
     try:
         client = await works.receivers.get(case.firm, case.delivery.destination)
         found = await _candidates(works, case, client)
@@ -330,10 +376,8 @@ async def _reconcile(works: Works, case: Case, attempt: Attempt) -> None:
         return
     async with works.portal.db.tenant(case.firm.id) as c:
         at = await deliveries.find(c, case.delivery.id, lock=True)
-        now = await deliveries.now(c)
         if at is None or at.state is not State.ATTEMPT:
             return
-        asked = Asked(attempt.opened_at, attempt.negatives, now)
         verdict, kenmerk = rules.judge(asked, found, case.timing)
         if verdict is Verdict.ADOPT and kenmerk is not None:
             await _adopt(c, works, case, kenmerk, Outcome.ADOPTED)
@@ -342,20 +386,18 @@ async def _reconcile(works: Works, case: Case, attempt: Attempt) -> None:
         elif verdict is Verdict.NOT_ARRIVED:
             await _not_arrived(works, c, case, at, attempt)
         else:
-            await deliveries.not_yet(c, attempt.id, case.timing.spacing)
+            if asked.counts(case.timing):
+                await deliveries.not_yet(c, attempt.id, now)
             await deliveries.move(
                 c, at, State.ATTEMPT, trouble=at.trouble or UNCLEAR,
-                trouble_text=at.trouble_text, after=_until_next(attempt, now, case.timing),
+                trouble_text=at.trouble_text, after=_until_next(asked, case.timing),
             )  # fmt: skip
 
 
-def _until_next(attempt: Attempt, now: datetime, timing: Timing) -> float:
+def _until_next(asked: Asked, timing: Timing) -> float:
     """Seconds until an answer may count again."""
-    counted = attempt.asked_at is None or now - attempt.asked_at >= timedelta(
-        seconds=timing.spacing
-    )
-    last = now if counted else attempt.asked_at or now
-    left = (last + timedelta(seconds=timing.spacing) - now).total_seconds()
+    last = asked.now if asked.last is None or asked.counts(timing) else asked.last
+    left = (last + timedelta(seconds=timing.spacing) - asked.now).total_seconds()
     return max(left, 0.05)
 
 
@@ -525,8 +567,9 @@ async def _changed(works: Works, case: Case) -> None:
     """Other bytes than were approved: nothing is sent, the relatiebeheerder is told."""
     async with works.portal.db.tenant(case.firm.id) as c:
         at = await deliveries.find(c, case.delivery.id, lock=True)
-        if at is None or not await deliveries.move(c, at, State.HELD_CHANGED, trouble=CHANGED):
+        if at is None or at.state not in (State.QUEUED, State.HELD_UNAVAILABLE):
             return
+        await deliveries.move(c, at, State.HELD_CHANGED, trouble=CHANGED)
         await _move_stuk(c, case, stuk_rules.State.CHANGED)
         await _record(c, case, "delivery_held_changed")
         await _alarm(
@@ -559,8 +602,9 @@ async def _stop(works: Works, case: Case, why: str) -> None:
     """Who approved it may not any more: nothing is sent."""
     async with works.portal.db.tenant(case.firm.id) as c:
         at = await deliveries.find(c, case.delivery.id, lock=True)
-        if at is None or not await deliveries.move(c, at, State.WITHDRAWN, trouble=why):
+        if at is None or at.state not in (State.QUEUED, State.HELD_UNAVAILABLE):
             return
+        await deliveries.move(c, at, State.WITHDRAWN, trouble=why)
         await _move_stuk(c, case, stuk_rules.State.WITHDRAWN)
         await _record(c, case, "delivery_withdrawn", why=why)
         await _alarm(
@@ -654,11 +698,16 @@ async def _hand_back(works: Works, case: Case) -> None:
 
 
 class Lanes:
-    """Deliveries being worked on, `most` at once: each holds a connection for its lock."""
+    """Deliveries being worked on, `most` at once: each holds a connection for its lock.
+
+    What another worker has, or what failed here, is left alone for a moment: else the same few
+    that are due would keep all the others from their turn.
+    """
 
     def __init__(self, works: Works, most: int = 4) -> None:
         self._works, self._most = works, most
         self._under_way: dict[UUID, asyncio.Task[bool]] = {}
+        self._alone: dict[UUID, float] = {}  # until when, by the loop's clock
 
     async def fill(self) -> int:
         """Begin what is due, as far as there are lanes; how many are under way."""
@@ -666,9 +715,12 @@ class Lanes:
             self._told(id, self._under_way.pop(id))
         free = self._most - len(self._under_way)
         if free:
+            now = asyncio.get_running_loop().time()
+            self._alone = {id: until for id, until in self._alone.items() if until > now}
+            busy = self._alone.keys() | self._under_way.keys()
             async with self._works.portal.db.connection() as c:
-                found = await deliveries.due(c, self._most * 2)
-            fresh = [(firm, id) for firm, id in found if id not in self._under_way]
+                found = await deliveries.due(c, free + len(busy))
+            fresh = [(firm, id) for firm, id in found if id not in busy]
             for firm, id in fresh[:free]:
                 self._under_way[id] = asyncio.create_task(step(self._works, firm, id))
         return len(self._under_way)
@@ -692,6 +744,8 @@ class Lanes:
 
     def _told(self, id: UUID, task: "asyncio.Task[bool]") -> None:
         error = task.exception()
+        if error is not None or not task.result():
+            self._alone[id] = asyncio.get_running_loop().time() + ALONE
         if isinstance(error, PortalError):
             log.get().warning("delivery_waits", delivery=str(id), error=str(error))
         elif error is not None:

@@ -49,7 +49,6 @@ EVENTS = {
     "delivery_not_arrived": "Bij navraag niet aangekomen",
     "delivery_accepted": "Ontvangen door de ontvanger",
     "delivery_refused": "Niet aangenomen door de ontvanger",
-    "delivery_status": "Status van de ontvanger",
     "delivery_final": "Aangenomen door de ontvanger",
     "delivery_failed": "Verzending mislukt",
     "delivery_held_changed": "Niet verzonden: gewijzigd na akkoord",

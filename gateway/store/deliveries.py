@@ -248,7 +248,8 @@ async def close_attempt(
     """End the open attempt; False when there is none. message_id: only when it is this one."""
     return bool(
         await c.fetchval(
-            "update attempt set outcome = $2, why = $3, ended_at = clock_timestamp()"
+            "update attempt set outcome = $2, why = coalesce(nullif($3, ''), why),"
+            " ended_at = clock_timestamp()"
             " where delivery = $1 and outcome is null and $4 in ('', message_id)"
             " returning true",
             delivery,

@@ -214,7 +214,9 @@ async def test_every_page_is_accessible_and_fits(
         await page.goto(path)
         for one in await page.query_selector_all("details.pull summary"):
             await one.click()
-            found.extend([path, *fault] for fault in await faults(page))
+            # What an open sheet covers for as long as it is open is no target then.
+            found.extend([path, *fault] for fault in await faults(page, "[['.menu']]"))
+        await page.goto(path)
         found.extend([path, *fault] for fault in await faults(page))
 
     username = await register(klanten=KLANTEN)
@@ -241,11 +243,12 @@ async def test_every_page_is_accessible_and_fits(
     assert page.complaints == []  # type: ignore[attr-defined]
 
 
-async def faults(page: Page) -> list[Any]:
+async def faults(page: Page, without: str = "[]") -> list[Any]:
     """What axe-core finds, and what sticks out at the side."""
     session = await page.context.new_cdp_session(page)
     call = (
-        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+        f"axe.run({{exclude: {without}}}, {{runOnly:"
+        " ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
         ".then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"
     )
     told = await session.send(
