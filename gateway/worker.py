@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway import log
 from gateway.errors import PortalError
-from gateway.flows import letters
+from gateway.flows import letters, reminding
 from gateway.flows.delivering import Lanes, Works, watch_for_restore
 from gateway.flows.portal import Portal
 from gateway.notify.mail import Mailer
@@ -61,6 +61,7 @@ async def _mail(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
             sent = await letters.deliver_due(portal, mailer, datetime.now(UTC))
             if cleaned is None or clock() - cleaned >= CLEAN:
                 await _forget(portal)
+                await reminding.remind(portal)
                 cleaned = clock()
             rest, wait = REST, 0.0 if sent else LOOK
         except PortalError as e:

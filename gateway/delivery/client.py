@@ -30,6 +30,7 @@ from gateway.domain.sbr import (
     Ontvangst,
     Proces,
     Statusmelding,
+    Statussen,
 )
 from gateway.domain.xml import Element
 from gateway.errors import ConfigInvalid, Invalid, ProtocolError
@@ -133,11 +134,21 @@ class Client:
         self, kenmerk: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[Statusmelding]:
         """The statuses of a kenmerk, oldest first; asking does not mark them as read."""
+        return (await self.signed_statuses(kenmerk, since, until)).meldingen
+
+    async def signed_statuses(
+        self, kenmerk: str, since: datetime | None = None, until: datetime | None = None
+    ) -> Statussen:
+        """The same, with the signed reply that tells them: the proof."""
+        message_id = wus.new_message_id()
         return await self._ask(
             self.destination.statusinformatie,
             names.STATUSSEN,
             lambda: messages.statussen(kenmerk, self.destination.autorisatie_adres, since, until),
-            lambda element, _: messages.read_statussen(element, kenmerk),
+            lambda element, reply: Statussen(
+                messages.read_statussen(element, kenmerk), message_id, reply
+            ),
+            message_id,
         )
 
     async def processes(self, berichtsoort: str, belanghebbende: Identiteit) -> list[Proces]:

@@ -59,6 +59,15 @@ class Statusmelding:
 
 
 @dataclass(frozen=True, slots=True)
+class Statussen:
+    """What a verified reply tells. message_id: of the question. reply: the signed envelope."""
+
+    meldingen: list[Statusmelding]
+    message_id: str
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Ontvangst:
     """A verified reply that the bericht was taken in. reply: the signed envelope, as proof."""
 

@@ -500,7 +500,7 @@ async def _poll(works: Works, case: Case) -> None:
     kenmerk = at.kenmerk or ""
     try:
         client = await works.receivers.get(case.firm, at.destination)
-        found = await client.statuses(kenmerk)
+        told = await client.signed_statuses(kenmerk)
     except DeliveryError as e:
         await _ask_again(works, case, e)
         return
@@ -508,7 +508,11 @@ async def _poll(works: Works, case: Case) -> None:
         at_last = await deliveries.find(c, at.id, lock=True)
         if at_last is None or at_last.state is not State.ACCEPTED:
             return
-        new = await deliveries.add_statuses(c, case.firm.id, at.id, found)
+        new = await deliveries.add_statuses(c, case.firm.id, at.id, told.meldingen)
+        if new:
+            await deliveries.add_reply(
+                c, case.firm.id, at.id, "status", told.message_id, told.reply.decode()
+            )
         everything = await deliveries.statuses(c, at.id)
         for status in new:
             await _record(c, case, "delivery_status", code=status.statuscode,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +21,7 @@ from gateway.domain.xbrl import instance as xbrl
 from gateway.domain.xbrl import view
 from gateway.errors import Denied, Invalid, SourceError, TooMany
 from gateway.flows import accordering as flow
-from gateway.flows import filing
+from gateway.flows import filing, proof
 from gateway.flows.accordering import Batch, Detail, Task
 from gateway.pages import messages, render, stream
 from gateway.pages.context import here, portal, signed_in
@@ -451,3 +452,31 @@ async def confirm_rejection(request: web.Request) -> web.StreamResponse:
     except Invalid as e:
         return await _rejection_page(request, reason, manifest, e.faults)
     return render.redirect(request, f"/accordering/{_id(request)}?bericht=afgekeurd")
+
+
+# --- the proof
+
+
+@ROUTES.get("/accordering/{stuk}/bewijs.json", Access.SESSION)
+async def proof_to_check(request: web.Request) -> web.StreamResponse:
+    """The proof as JSON, for `gateway proof verify`."""
+    data = await proof.bundle(portal(request), signed_in(request), _id(request))
+    text = json.dumps(data, ensure_ascii=False, indent=1)
+    return _saved(request, text.encode(), "application/json", "json")
+
+
+@ROUTES.get("/accordering/{stuk}/bewijs.pdf", Access.SESSION)
+async def proof_to_read(request: web.Request) -> web.StreamResponse:
+    """The proof as a PDF."""
+    data = await proof.bundle(portal(request), signed_in(request), _id(request))
+    body = await flow.in_thread(lambda: proof.pdf(data))
+    return _saved(request, body, "application/pdf", "pdf")
+
+
+def _saved(request: web.Request, body: bytes, kind: str, ending: str) -> web.Response:
+    name = f"bewijs-{_id(request)}.{ending}"
+    return web.Response(
+        body=body,
+        content_type=kind,
+        headers={"Content-Disposition": stream.disposition(name, save=True)},
+    )

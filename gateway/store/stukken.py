@@ -187,6 +187,28 @@ async def of_klanten(
     return [_stuk(r) for r in rows]
 
 
+async def with_deadline(c: Connection, states: Iterable[State]) -> list[Stuk]:
+    """Those of the firm in these states that have a deadline."""
+    rows = await c.fetch(
+        f"select {_COLUMNS} {_FROM} where s.deadline is not null and s.state = any ($1)"
+        " order by s.id",
+        [str(s) for s in states],
+    )
+    return [_stuk(r) for r in rows]
+
+
+async def reminded(c: Connection, id: UUID, day: date) -> bool:
+    """Whether a reminder of that day went out."""
+    return bool(
+        await c.fetchval(
+            "select exists (select from audit where subject = $1 and event = 'stuk_reminded'"
+            " and data ->> 'day' = $2)",
+            f"stuk:{id}",
+            day.isoformat(),
+        )
+    )
+
+
 async def years(c: Connection, klanten: Sequence[str]) -> list[int]:
     """The years of these klanten's stukken, the newest first."""
     rows = await c.fetch(

@@ -1,4 +1,4 @@
-"""From put-up to "Akkoord Digipoort", over real mutual TLS with the simulator's ledger as judge."""
+"""From put-up to "Akkoord Digipoort", over mutual TLS with the simulator's ledger as judge."""
 
 import hashlib
 

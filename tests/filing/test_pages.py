@@ -13,7 +13,7 @@ from tests.filing.conftest import KLANT
 
 
 @pytest.fixture
-async def inside(office, person, sign_in, browser):  # noqa: F811
+async def inside(office, person, sign_in, browser):
     """A browser of a client who may approve; a return is put up."""
     await person()
     id = await office.put_up(
@@ -35,13 +35,11 @@ def _manifest(browser) -> str:
 
 async def _approved(browser, id, **more: str):
     await _open_all(browser, id)
-    return await browser.post(
-        f"/accordering/{id}/goedkeuren", manifest=_manifest(browser), **more
-    )
+    return await browser.post(f"/accordering/{id}/goedkeuren", manifest=_manifest(browser), **more)
 
 
 async def test_rows_54_112_114_the_list(inside):
-    browser, id = inside
+    browser, _id = inside
     await browser.get("/welkom")
     assert "Openstaande taken 1" in browser.text
     await browser.get("/accordering")
@@ -55,7 +53,7 @@ async def test_rows_54_112_114_the_list(inside):
 
 
 async def test_row_114_overdue_is_told_in_words(inside, office):
-    browser, id = inside
+    browser, _id = inside
     async with office.portal.db.tenant(office.firm.id) as c:
         await c.execute("update stuk set deadline = date '2020-01-31'")
     await browser.get("/accordering")
@@ -107,7 +105,7 @@ async def test_a_head_or_a_broken_download_counts_for_nothing(inside):
     assert 'value="direct"' not in browser.page
 
 
-async def test_rows_129_131_134_135_137_approved_and_sent_at_once(inside, office, phone):  # noqa: F811
+async def test_rows_129_131_134_135_137_approved_and_sent_at_once(inside, office, phone):
     browser, id = inside
     await _approved(browser, id, wanneer="direct")
     assert "Verzenden met SMS code" in browser.text
@@ -126,7 +124,7 @@ async def test_rows_129_131_134_135_137_approved_and_sent_at_once(inside, office
     assert "De ontvanger heeft het document aangenomen." in browser.text
 
 
-async def test_rows_132_133_later_in_one_go(inside, office, phone):  # noqa: F811
+async def test_rows_132_133_later_in_one_go(inside, office, phone):
     browser, id = inside
     other = await office.put_up(tag=77)
     for one in (id, other):
@@ -162,7 +160,7 @@ async def test_row_133_off_the_list_again(inside, office):
     assert (await office.stuk(id)).state is State.TO_APPROVE
 
 
-async def test_rows_130_136_rejected_with_a_reason(inside, office, phone):  # noqa: F811
+async def test_rows_130_136_rejected_with_a_reason(inside, office, phone):
     browser, id = inside
     await _open_all(browser, id)
     manifest = _manifest(browser)
@@ -178,7 +176,7 @@ async def test_rows_130_136_rejected_with_a_reason(inside, office, phone):  # no
     assert (await office.stuk(id)).state is State.REJECTED
 
 
-async def test_row_138_the_backoffice_route(inside, office, phone):  # noqa: F811
+async def test_row_138_the_backoffice_route(inside, office, phone):
     browser, _ = inside
     id = await office.put_up("vpb")
     await browser.get(f"/accordering/{id}/onderdeel/1")
@@ -199,7 +197,7 @@ async def test_row_138_the_backoffice_route(inside, office, phone):  # noqa: F81
     assert "Afgerond" in browser.text
 
 
-async def test_row_143_a_rejection_by_the_receiver_in_plain_dutch(inside, office, phone):  # noqa: F811
+async def test_row_143_a_rejection_by_the_receiver_in_plain_dutch(inside, office, phone):
     browser, id = inside
     office.scenario("Validatiefout")
     await _approved(browser, id, wanneer="direct")
@@ -212,7 +210,7 @@ async def test_row_143_a_rejection_by_the_receiver_in_plain_dutch(inside, office
 
 
 async def test_rows_171_to_174_the_overview(inside, office):
-    browser, id = inside
+    browser, _id = inside
     await browser.get("/accordering/overzicht")
     for label in ("Status", "Jaar", "Type", "[Alle]", "Toepassen filter"):
         assert label in browser.text
@@ -228,7 +226,7 @@ async def test_rows_171_to_174_the_overview(inside, office):
 
 
 async def test_row_172_as_csv_that_runs_nothing(inside, office):
-    browser, id = inside
+    browser, _id = inside
     async with office.portal.db.tenant(office.firm.id) as c:
         await c.execute("update klant set name = ' =HYPERLINK(1)' where number = $1", KLANT)
     text = await browser.get("/accordering/overzicht.csv")

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from gateway import store
-from gateway.domain import delivery, sbr, soort, stuk
+from gateway.domain import chain, delivery, sbr, soort, stuk
 from gateway.domain.accordering import Rule
 from gateway.domain.klant import Klant
 from gateway.domain.person import Role, State
@@ -38,6 +38,7 @@ VALUES: dict[Any, Any] = {
     stuk.State: stuk.State.APPROVED, deliveries.Delivery: _DELIVERY,
     delivery.State: delivery.State.ATTEMPT, delivery.Outcome: delivery.Outcome.DECIDED,
     sbr.Statusmelding: sbr.Statusmelding("k", "100", NOW, ""),
+    chain.Checkpoint: chain.Checkpoint("een", 1, "h", NOW.isoformat(), "k", "s"),
     str: "x", int: 1, bool: True, datetime: NOW, UUID: NOBODY, Role: Role.CLIENT,
     State: State.ACTIVE, Limit: ACCOUNT, Klant: Klant("1", "K"),
     sessions.New: sessions.New("d", NOBODY, Stage.HALF, None, None, "", "", NOW, NOW),
