@@ -374,6 +374,16 @@ async def _reconcile(works: Works, case: Case, attempt: Attempt) -> None:
     except DeliveryError as e:
         await _ask_again(works, case, e)
         return
+    try:
+        await _judged(works, case, attempt, asked, found)
+    except deliveries.KenmerkTaken:
+        await _elsewhere(works, case)
+
+
+async def _judged(
+    works: Works, case: Case, attempt: Attempt, asked: Asked, found: Sequence[Candidate]
+) -> None:
+    """Do what the verdict says. Raises KenmerkTaken."""
     async with works.portal.db.tenant(case.firm.id) as c:
         at = await deliveries.find(c, case.delivery.id, lock=True)
         if at is None or at.state is not State.ATTEMPT:
@@ -387,11 +397,21 @@ async def _reconcile(works: Works, case: Case, attempt: Attempt) -> None:
             await _not_arrived(works, c, case, at, attempt)
         else:
             if asked.counts(case.timing):
-                await deliveries.not_yet(c, attempt.id, now)
+                await deliveries.not_yet(c, attempt.id, asked.now)
             await deliveries.move(
                 c, at, State.ATTEMPT, trouble=at.trouble or UNCLEAR,
                 trouble_text=at.trouble_text, after=_until_next(asked, case.timing),
             )  # fmt: skip
+
+
+async def _elsewhere(works: Works, case: Case) -> None:
+    """The receiver has it under a kenmerk that stands with another delivery: it told that one
+    the wrong kenmerk, so nobody but a person can say which is which."""
+    async with works.portal.db.tenant(case.firm.id) as c:
+        at = await deliveries.find(c, case.delivery.id, lock=True)
+        if at is not None and rules.may_move(at.state, State.UNCERTAIN):
+            why = "het kenmerk van dit bericht staat bij een andere verzending"
+            await _uncertain(works, c, case, at, why)
 
 
 def _until_next(asked: Asked, timing: Timing) -> float:
@@ -476,6 +496,14 @@ async def _ask_first(works: Works, case: Case) -> None:
     except DeliveryError as e:
         await _ask_again(works, case, e)
         return
+    try:
+        await _asked_first(works, case, found)
+    except deliveries.KenmerkTaken:
+        await _elsewhere(works, case)
+
+
+async def _asked_first(works: Works, case: Case, found: Sequence[Candidate]) -> None:
+    """Adopt it, leave it to a person, or let it be sent. Raises KenmerkTaken."""
     since = case.delivery.ask_from
     async with works.portal.db.tenant(case.firm.id) as c:
         at = await deliveries.find(c, case.delivery.id, lock=True)
