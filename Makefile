@@ -27,6 +27,9 @@ run: .venv/.ready $(STATIC)/manifest.json ## Set up everything, then the portal 
 test: .venv/.ready $(STATIC)/manifest.json debian ## Set up everything, then all tests (T=path, ARGS=options)
 	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS) $(T)
 
+test-crash: .venv/.ready ## Kill workers and the database some hundreds of times (a quarter of an hour)
+	$(PY) -m pytest -m "crash or not crash" $(ARGS) tests/crash
+
 check: .venv/.ready ## Format, lint, types, import contracts, templates, lock
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -108,4 +111,4 @@ debian:
 	{ apt-get -q update && apt-get -q install -y --no-install-recommends $$missing; } >.setup.log 2>&1 || \
 	  { tail -5 .setup.log; echo "Could not be installed, so their tests skip:$$missing"; }
 
-.PHONY: help run test check format bench bench-quick lock clean setup assets debian
+.PHONY: help run test test-crash check format bench bench-quick lock clean setup assets debian

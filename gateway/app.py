@@ -21,7 +21,17 @@ from gateway.flows.portal import Portal, events, looks
 from gateway.flows.receivers import Guard, Receivers
 from gateway.flows.sources import Sources
 from gateway.notify import sms
-from gateway.pages import accordering, assets, dossier, inloggen, kantoor, render, security, welkom
+from gateway.pages import (
+    accordering,
+    assets,
+    beheer,
+    dossier,
+    inloggen,
+    kantoor,
+    render,
+    security,
+    welkom,
+)
 from gateway.pages.context import PORTAL, PROXIES
 from gateway.settings import Settings
 from gateway.store.database import Database
@@ -92,7 +102,7 @@ def build(
     app[render.ENVIRONMENT] = render.environments(TEMPLATES)
     app[assets.PICTURES] = assets.pictures(portal.firms.values(), pictures)
     app.on_response_prepare.append(security.protect)
-    for module in (assets, kantoor, inloggen, welkom, dossier, accordering):
+    for module in (assets, kantoor, inloggen, welkom, dossier, accordering, beheer):
         module.ROUTES.add_to(app)
     health.add_to(app, portal, metrics_token)
     return app

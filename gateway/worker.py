@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway import log
 from gateway.errors import PortalError
-from gateway.flows import letters, reminding
+from gateway.flows import auditing, letters, reminding
 from gateway.flows.delivering import Lanes, Works, watch_for_restore
 from gateway.flows.portal import Portal
 from gateway.notify.mail import Mailer
@@ -62,6 +62,7 @@ async def _mail(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
             if cleaned is None or clock() - cleaned >= CLEAN:
                 await _forget(portal)
                 await reminding.remind(portal)
+                await auditing.checkpoint_all(portal)
                 cleaned = clock()
             rest, wait = REST, 0.0 if sent else LOOK
         except PortalError as e:

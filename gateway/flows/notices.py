@@ -9,7 +9,7 @@ from gateway.domain.person import Person
 from gateway.flows import letters
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import today
-from gateway.store import mandates, persons, stukken
+from gateway.store import audit, mandates, persons, stukken
 from gateway.store.database import Connection
 from gateway.store.stukken import Stuk
 
@@ -58,6 +58,10 @@ async def _invite(portal: Portal, c: Connection, firm: Firm, stuk: Stuk, person:
         alone={**known, "many": "", "link": link(portal, stuk.id)},
         together={**known, "many": "1", "link": link(portal)},
     )
+    await audit.record(
+        c, "stuk_notified", firm=firm.id, person=person.id, klant=stuk.klant,
+        subject=f"stuk:{stuk.id}",
+    )  # fmt: skip
 
 
 def told(firm: Firm, stuk: Stuk, language: str) -> dict[str, str]:

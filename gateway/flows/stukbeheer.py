@@ -1,5 +1,7 @@
 """What the firm does with stukken and mandates: staff, packages and operations."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
@@ -9,12 +11,14 @@ from gateway.domain.accordering import ALL
 from gateway.domain.delivery import Outcome
 from gateway.domain.firm import Firm
 from gateway.domain.person import Person
+from gateway.domain.person import Role as PersonRole
 from gateway.domain.stuk import OPEN, State
 from gateway.domain.xbrl import numbers
 from gateway.errors import Denied, Invalid
 from gateway.flows import filing, notices
 from gateway.flows.portal import Portal
 from gateway.flows.signing_in import as_username
+from gateway.flows.visitor import Visitor
 from gateway.store import audit, deliveries, klanten, mandates, persons, stukken
 from gateway.store.database import Connection
 from gateway.store.deliveries import Delivery
@@ -58,6 +62,8 @@ async def give_mandate(
         raise Invalid({"until": "Het einde ligt voor het begin."})
     async with portal.db.tenant(firm.id) as c:
         person = await _person(c, username)
+        if person.role is not PersonRole.CLIENT:  # trust.md case 4
+            raise Invalid({"gebruikersnaam": "Een medewerker geeft geen akkoord voor een klant."})
         if all(k.number != klant for k in await klanten.of_person(c, person.id)):
             raise Invalid({"klant": "Deze persoon heeft geen toegang tot deze klant."})
         id = await mandates.add(c, firm.id, person.id, klant, soort, since, until)
@@ -83,6 +89,84 @@ async def _person(c: Connection, username: str) -> Person:
     if person is None:
         raise Invalid({"gebruikersnaam": "Deze gebruikersnaam is er niet."})
     return person
+
+
+# --- the desk
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRow:
+    """One stuk for the staff: what came of it. trouble: why its delivery does not go on."""
+
+    stuk: Stuk
+    soort: str
+    notified: bool
+    opened: bool
+    acted: bool
+    trouble: str
+
+
+def staff_only(visitor: Visitor) -> Firm:
+    """The firm of somebody who works there. Raises Denied."""
+    if visitor.role not in (PersonRole.STAFF, PersonRole.ADMIN):
+        raise Denied
+    return visitor.firm
+
+
+async def desk(portal: Portal, visitor: Visitor, *, everything: bool) -> list[DeskRow]:
+    """The stukken of the firm, the last changed first; what has ended only when asked for."""
+    firm = staff_only(visitor)
+    async with portal.db.tenant(firm.id) as c:
+        found = await stukken.of_firm(c, open_only=not everything)
+        lights = await stukken.lights(c, [s.id for s in found])
+        troubles = {d.stuk: d.state.value for d in await deliveries.with_trouble(c)}
+    return [_desk_row(firm, s, lights.get(f"stuk:{s.id}", set()), troubles) for s in found]
+
+
+def _desk_row(firm: Firm, stuk: Stuk, events: set[str], troubles: Mapping[UUID, str]) -> DeskRow:
+    soort = firm.soorten.get(stuk.soort)
+    return DeskRow(
+        stuk,
+        soort.title.nl if soort else stuk.soort,
+        "stuk_notified" in events,
+        "stuk_opened" in events,
+        bool(events & {"stuk_approved", "stuk_rejected", "stuk_approved_on_paper"}),
+        troubles.get(stuk.id, ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One stuk for the staff. people: usernames and names of who may approve it on paper."""
+
+    row: DeskRow
+    deliveries: tuple[Delivery, ...]
+    people: tuple[tuple[str, str], ...]
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether a person must decide about a delivery."""
+        return any(d.state is delivery_rules.State.UNCERTAIN for d in self.deliveries)
+
+
+async def at_desk(portal: Portal, visitor: Visitor, id: UUID) -> Desk:
+    """One stuk. Raises Denied."""
+    firm = staff_only(visitor)
+    async with portal.db.tenant(firm.id) as c:
+        stuk = await _find(c, id)
+        events = (await stukken.lights(c, [id])).get(f"stuk:{id}", set())
+        found = await deliveries.of_stuk(c, id)
+        waiting = stuk.rule.waiting(
+            [a.person for a in await stukken.akkoorden(c, id) if a.confirmed_at]
+        )
+        able = {m.person for m in await mandates.of_klanten(c, [stuk.klant])}
+        people = [await persons.by_id(c, p) for p in sorted((waiting or able) & able)]
+    troubles = {d.stuk: d.trouble for d in found if d.trouble}
+    return Desk(
+        _desk_row(firm, stuk, events, troubles),
+        tuple(found),
+        tuple((p.username, p.name) for p in people if p is not None),
+    )
 
 
 # --- stukken

@@ -67,6 +67,7 @@ MESSAGES = {
         " contact met u op.",
         "Afgekeurd",
     ),
+    "gedaan": Message("ok", "Het is vastgelegd."),
     "keuze": Message("warn", "Het kiezen duurde te lang. Log opnieuw in."),
 }
 

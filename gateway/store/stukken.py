@@ -364,6 +364,16 @@ async def banks(c: Connection, stuk: UUID) -> list[str]:
     return [r["bank"] for r in rows]
 
 
+async def lights(c: Connection, ids: Sequence[UUID]) -> dict[str, set[str]]:
+    """Which events happened to each stuk, by its audit subject."""
+    rows = await c.fetch(
+        "select subject, array_agg(distinct event) as events from audit"
+        " where subject = any ($1) group by subject",
+        [f"stuk:{id}" for id in ids],
+    )
+    return {r["subject"]: set(r["events"]) for r in rows}
+
+
 async def history(c: Connection, id: UUID) -> list[Record]:
     """Every event of a stuk, the oldest first: at, event, person, name, data."""
     return await c.fetch(
