@@ -27,6 +27,15 @@ class Route(StrEnum):
 SUCCESS = frozenset({"500"})
 FAILURE = frozenset({"210", "220", "311", "410", "510", "710"})
 
+
+class Payee(Model):
+    """Whom a return is paid to; shown after the approval. The portal pays nothing."""
+
+    name: str = Field(min_length=1, max_length=70)
+    iban: str = Field(pattern=r"^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$")
+    bic: str = ""
+
+
 SoortKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$")]
 
 
@@ -53,6 +62,9 @@ class Soort(Model):
     failure: frozenset[str] = FAILURE
     reminders: tuple[int, ...] = Field(
         default=(14, 7, 2, 0, -1), description="days before the deadline that a reminder goes out"
+    )
+    payee: Payee | None = Field(
+        default=None, description="the client sees amount, reference, IBAN and a QR code"
     )
     seen: bool = Field(default=True, description="the berichtsoort was seen in a published source")
 

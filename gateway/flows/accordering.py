@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
@@ -21,6 +21,8 @@ from gateway.domain import phone as phones
 from gateway.domain import stuk as rules
 from gateway.domain.accordering import mandated
 from gateway.domain.code import SENDS, Purpose
+from gateway.domain.firm import Firm
+from gateway.domain.payment import Payment, Receiver
 from gateway.domain.sbr import Statusmelding
 from gateway.domain.soort import Soort
 from gateway.domain.stuk import OPEN, Role, State
@@ -554,6 +556,17 @@ def figures(portal: Portal, stuk: Stuk) -> list[tuple[str, str, Decimal]]:
         return []
     rows = json.loads(portal.keys.open("summary", stuk.summary_sealed))
     return [(nl, en, Decimal(amount)) for nl, en, amount in rows]
+
+
+def to_pay(portal: Portal, firm: Firm, stuk: Stuk) -> Payment | None:
+    """What the client is to pay, once the stuk is on its way; None when nothing is."""
+    soort = firm.soorten.get(stuk.soort)
+    on_its_way = stuk.state in (State.APPROVED, State.FILED, State.ACCEPTED, State.DONE)
+    if stuk.payment_sealed is None or soort is None or soort.payee is None or not on_its_way:
+        return None
+    amount, kenmerk, day = json.loads(portal.keys.open("payment", stuk.payment_sealed))
+    payee = Receiver(soort.payee.name, soort.payee.iban, soort.payee.bic)
+    return Payment(Decimal(amount), kenmerk, payee, date.fromisoformat(day) if day else None)
 
 
 async def in_thread(work: Callable[[], T]) -> T:

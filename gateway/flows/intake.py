@@ -12,7 +12,7 @@ from datetime import date
 from uuid import UUID
 
 from gateway import log
-from gateway.domain import media, sbr
+from gateway.domain import media, payment, sbr
 from gateway.domain.accordering import Rule
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
@@ -247,6 +247,7 @@ async def _add(
         "content": _content(read),
         "identity_sealed": _sealed(portal, "identity", _identity(portal, soort, read, known)),
         "summary_sealed": _sealed(portal, "summary", _summary(read)),
+        "payment_sealed": _sealed(portal, "payment", _payment(soort, read)),
         "replaces": replaced.id if replaced else None,
         "put_up_by": wish.by,
     }
@@ -303,6 +304,18 @@ def _summary(read: _Read) -> str:
         return ""
     rows = [[f.label_nl, f.label_en, str(f.amount)] for f in summary.summary(read.instance)]
     return json.dumps(rows, ensure_ascii=False) if rows else ""
+
+
+def _payment(soort: Soort, read: _Read) -> str:
+    """What is to be paid, as JSON; "" when nothing is, or nobody is set to be paid."""
+    if soort.payee is None or read.instance is None:
+        return ""
+    payee = payment.Receiver(soort.payee.name, soort.payee.iban, soort.payee.bic)
+    due = payment.of_return(read.instance, payee)
+    if due is None:
+        return ""
+    day = due.due.isoformat() if due.due else ""
+    return json.dumps([str(due.amount), due.betalingskenmerk, day])
 
 
 def aanleverkenmerk(stuk: UUID, receiver: str) -> str:

@@ -9,12 +9,14 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from aiohttp import web
+from markupsafe import Markup
 from multidict import MultiDictProxy
 
 from gateway import log
 from gateway.connector.contract import Entry
 from gateway.domain import statuscode
 from gateway.domain import stuk as rules
+from gateway.domain.payment import Payment, qr_text
 from gateway.domain.soort import Route
 from gateway.domain.stuk import State
 from gateway.domain.xbrl import instance as xbrl
@@ -23,7 +25,7 @@ from gateway.errors import Denied, Invalid, SourceError, TooMany
 from gateway.flows import accordering as flow
 from gateway.flows import filing, proof
 from gateway.flows.accordering import Batch, Detail, Task
-from gateway.pages import messages, render, stream
+from gateway.pages import messages, qr, render, stream
 from gateway.pages.context import here, portal, signed_in
 from gateway.pages.routing import Access, Routes
 from gateway.pages.security import FORM
@@ -224,12 +226,21 @@ async def _detail(
         history=await _history(request, found),
         figures=flow.figures(running, found.task.stuk),
         meanings=await _meanings(request, found),
+        payment=(payment := flow.to_pay(running, firm, found.task.stuk)),
+        code=_qr(request, payment),
         banks=filing.banks(running) if found.task.soort.bank else {},
         faults=faults or {},
         reason=reason,
         message=messages.asked(request),
         refresh=found.task.stuk.state in (State.APPROVED, State.FILED),
     )
+
+
+def _qr(request: web.Request, payment: Payment | None) -> Markup:
+    """The payment as a code that a bank's app reads (EPC069-12)."""
+    if payment is None:
+        return Markup("")
+    return qr.svg(qr_text(payment), render.text(request, "QR-code voor uw bank"))
 
 
 async def _history(request: web.Request, found: Detail) -> list[tuple[flow.Event, str]]:

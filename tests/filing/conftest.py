@@ -84,6 +84,7 @@ sources:
     categories: [{{name: {{nl: Stukken, en: Documents}}, folder: Stukken}}]
     options: {{path: {folder}}}
 soorten:
+  ob: {{payee: {{name: Voorbeeld Belastingdienst, iban: NL02ABNA0123456789}}}}
   vpb: {{route: backoffice}}
 """
 

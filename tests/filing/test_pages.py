@@ -261,3 +261,17 @@ async def test_the_pages_in_english(inside):
     await browser.get(f"/accordering/{id}")
     assert "To be approved" in browser.text
     assert "VAT return" in browser.text
+
+
+async def test_what_is_to_be_paid_after_the_approval(inside, office, phone):
+    """Features row 25: amount, reference, IBAN, due date, and a code for the bank's app."""
+    browser, id = inside
+    await browser.get(f"/accordering/{id}")
+    assert "Betalingskenmerk" not in browser.text
+    await _approved(browser, id, wanneer="direct")
+    await browser.post("/accordering/verzenden/token", stuk=str(id), code1=phone.code)
+    await browser.get(f"/accordering/{id}")
+    for told in ("€ 3.240", "NL02ABNA0123456789", "30-04-2026", "Betalingskenmerk"):
+        assert told in browser.text, told
+    assert re.search(r"Betalingskenmerk\D*\d{16}", browser.text)
+    assert '<svg class="qr" role="img"' in browser.page
