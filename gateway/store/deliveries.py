@@ -106,7 +106,8 @@ async def add(
     """A new one, due at once. In the transaction of the approval."""
     id: UUID = await c.fetchval(
         "insert into delivery (firm, stuk, kind, destination, receiver, berichtsoort, channel,"
-        " aanleverkenmerk, manifest) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id",
+        " aanleverkenmerk, manifest, ask_from)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, ask_from_now()) returning id",
         firm,
         stuk,
         kind,

@@ -13,7 +13,7 @@ ACROSS = {
     "visitors", "audit_append",
     # 0002_stukken.sql
     "chain_append", "delivery_is_ours", "deliveries_due", "kenmerken_known", "attempts_made",
-    "ask_first",
+    "ask_first", "ask_from_now",
     "attempts_go_on",
 }  # fmt: skip
 

@@ -371,14 +371,29 @@ create function attempts_made(out number bigint, out at timestamptz)
         from attempt a;
     end;
 
--- After a restore: whatever may be sent asks its receiver first. How many deliveries.
+-- When an old backup was put back, and what moment it was of. Only functions touch it.
+create table restored (
+    at timestamptz primary key default clock_timestamp(),
+    since timestamptz not null
+);
+alter table restored enable row level security;
+
+-- After a restore: whatever may be sent asks its receiver first, also what is approved anew in the
+-- days after it. How many deliveries wait now.
 create function ask_first(since timestamptz) returns bigint
     language sql security definer set search_path = public
     begin atomic
+        insert into restored (since) values (since);
         with asked as (
             update delivery set ask_from = since
             where state in ('queued', 'held_unavailable') returning 1)
         select count(*) from asked;
+    end;
+-- From which moment a new delivery has to ask about; null: no restore of late.
+create function ask_from_now() returns timestamptz
+    language sql stable security definer set search_path = public
+    begin atomic
+        select min(r.since) from restored r where r.at > clock_timestamp() - interval '96 hours';
     end;
 -- And numbers of attempts go on where they had come to.
 create function attempts_go_on(after bigint) returns void
@@ -388,6 +403,6 @@ begin
 end $$;
 
 revoke all on function deliveries_due, kenmerken_known, delivery_is_ours, attempts_made,
-    ask_first, attempts_go_on from public;
+    ask_first, ask_from_now, attempts_go_on from public;
 grant execute on function deliveries_due, kenmerken_known, delivery_is_ours, attempts_made,
-    ask_first, attempts_go_on to map_app;
+    ask_first, ask_from_now, attempts_go_on to map_app;
