@@ -1,0 +1,53 @@
+"""Workers that are broken on purpose: with each of them the judge has to find something.
+
+A horizon that is too short is the third control; it is a setting.
+"""
+
+from typing import Any
+
+from asyncpg.pool import PoolConnectionProxy
+
+from gateway import worker
+from gateway.domain.delivery import Outcome, State
+from gateway.flows import delivering
+from gateway.flows.delivering import Case, Works
+from gateway.store import deliveries
+
+
+def blind_retry() -> None:
+    """What is not answered is sent again, without asking."""
+
+    async def again(works: Works, case: Case, *_: object) -> None:
+        async with works.portal.db.tenant(case.firm.id) as c:
+            at = await deliveries.find(c, case.delivery.id, lock=True)
+            if at is not None and at.state is State.ATTEMPT:
+                await deliveries.close_attempt(c, at.id, Outcome.NOT_SENT)
+                await deliveries.move(c, at, State.QUEUED)
+
+    delivering._unclear = again
+    delivering._reconcile = again
+
+
+def lazy_intent() -> None:
+    """The intent is told to be committed before it is on the disk.
+
+    Any other commit would take it there, so the rest of the worker keeps still.
+    """
+
+    async def nothing(*_: object, **__: object) -> int:
+        return 0
+
+    worker._forget = nothing
+    worker.reminding.remind = nothing
+    worker.auditing.checkpoint_all = nothing
+    worker.letters.deliver_due = nothing
+    execute = PoolConnectionProxy.execute
+
+    def lazy(self: Any, query: str, *given: Any, **named: Any) -> Any:
+        query = query.replace("synchronous_commit = on", "synchronous_commit = off")
+        return execute(self, query, *given, **named)
+
+    PoolConnectionProxy.execute = lazy
+
+
+CONTROLS = {"blind retry": blind_retry, "lazy intent": lazy_intent}
