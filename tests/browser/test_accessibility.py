@@ -21,7 +21,15 @@ OUTSIDE = (
     "/kantoor/lindehof/inlogblok",
     "/bestaat-niet",
 )
-INSIDE = ("/welkom", "/organisaties", "/dossier", "/dossier?zoek=niets-daarvan", "/dossier/x/eA")
+INSIDE = (
+    "/welkom",
+    "/organisaties",
+    "/dossier",
+    "/dossier?zoek=niets-daarvan",
+    "/dossier/x/eA",
+    "/accordering",
+    "/accordering/overzicht",
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +88,12 @@ async def test_pages_after_signing_in(world: World, browser: Browser, axe: str, 
     for path in INSIDE:
         await page.goto(world.portal + path)
         faults += await _violations(page, axe) + await _runs_off(page)
+    await page.goto(world.portal + "/accordering/overzicht?type=ob")
+    await page.locator("table a.document").first.click()
+    await page.get_by_role("heading", name="Document details").wait_for()
+    faults += await _violations(page, axe) + await _runs_off(page)
+    await page.goto(page.url + "/weergave")
+    faults += await _violations(page, axe) + await _runs_off(page)
     await page.goto(world.portal + "/dossier")
     await page.get_by_role("button", name="toon categorie").click()
     await page.get_by_role("button", name="Verberg categorie").wait_for()
