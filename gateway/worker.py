@@ -15,6 +15,8 @@ from gateway.store import housekeeping
 #: Seconds between two looks into the outbox, and between two clean-ups.
 LOOK = 1.0
 CLEAN = 3600.0
+#: Seconds between two looks whether an old backup was put back.
+WATCH = 30.0
 #: Seconds of rest after the database was away; doubles up to the last.
 REST, REST_MOST = 1.0, 30.0
 
@@ -36,12 +38,15 @@ async def run(
 
 async def _deliver(works: Works, stop: asyncio.Event) -> None:
     """Keep the lanes full. What is under way when it is told to stop is let to its end."""
-    lanes, rest, watched = Lanes(works), REST, False
+    lanes, rest = Lanes(works), REST
+    watched: float | None = None
+    clock = asyncio.get_running_loop().time
     while not stop.is_set():
         try:
-            if not watched:  # nothing is sent before it is known whether a backup was put back
+            # Nothing is sent before it is known whether a backup was put back.
+            if watched is None or clock() - watched >= WATCH:
                 await watch_for_restore(works)
-                watched = True
+                watched = clock()
             await lanes.fill()
             rest = REST
             await lanes.rest(LOOK / 4)

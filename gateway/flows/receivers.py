@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from fcntl import LOCK_EX, flock
 from os import fsync
 from pathlib import Path
 
@@ -109,13 +110,18 @@ class Guard:
         return int(text) if text.isdigit() else 0
 
     def note(self, number: int) -> None:
-        """Note an attempt, durably, before its first byte leaves."""
-        if self._file is None or number <= self.remembered():
+        """Note an attempt, durably, before its first byte leaves. Lanes and workers may note at
+        once: the highest stays."""
+        if self._file is None:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        new = self._file.with_suffix(".new")
-        with new.open("w") as out:
-            out.write(str(number))
-            out.flush()
-            fsync(out.fileno())
-        new.replace(self._file)
+        with self._file.with_suffix(".lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            if number <= self.remembered():
+                return
+            new = self._file.with_suffix(".new")
+            with new.open("w") as out:
+                out.write(str(number))
+                out.flush()
+                fsync(out.fileno())
+            new.replace(self._file)

@@ -66,7 +66,7 @@ POINTS = {
     ),
     "not-arrived-after-commit": Point(_FLOW + "_not_arrived", scenario=LOST),
     "poll-before": Point(_FLOW + "_poll", before=True),
-    "poll-asked": Point("gateway.delivery.client:Client.statuses"),
+    "poll-asked": Point("gateway.delivery.client:Client.signed_statuses"),
     "poll-before-commit": Point(_STORE + "statuses"),
     "final-before-commit": Point(_FLOW + "_record", event="delivery_final"),
     "final-after-commit": Point(_FLOW + "_poll"),
