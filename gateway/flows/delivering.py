@@ -155,11 +155,6 @@ async def _send(works: Works, case: Case) -> None:
         return
     aanlevering = _aanlevering(works, case, files)
     client = await works.receivers.get(case.firm, case.delivery.destination)
-    try:
-        await _known_before(works, case, client)
-    except DeliveryError as e:
-        await _later(works, case, SENDING, e.reason, rules.backoff(1, case.timing))
-        return
     message_id = wus.new_message_id()
     if not await _intend(works, case, message_id):
         await _later(works, case, CHANNEL, "", case.timing.poll)
@@ -180,19 +175,6 @@ async def _send(works: Works, case: Case) -> None:
         await _unclear(works, case, e, message_id)
     else:
         await _accepted(works, case, reply, message_id)
-
-
-async def _known_before(works: Works, case: Case, client: Client) -> None:
-    """Where no ophaalservice tells whose a kenmerk is (a bank): what the receiver has of this
-    channel before we send is another product's, and never taken for ours afterwards."""
-    if works.portal.destinations[case.delivery.destination].ophalen is not None:
-        return
-    told = await client.processes(case.delivery.berichtsoort, case.identity)
-    kenmerken = [p.kenmerk for p in told]
-    async with works.portal.db.tenant(case.firm.id) as c:
-        known = await deliveries.known(c, case.delivery.channel, kenmerken)
-        for kenmerk in set(kenmerken) - known:
-            await deliveries.add_stranger(c, case.firm.id, case.delivery.channel, kenmerk)
 
 
 async def _still_mandated(works: Works, case: Case) -> bool:
