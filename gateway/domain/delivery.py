@@ -78,7 +78,7 @@ class Timing:
 
     total: of one attempt. horizon: how long what was sent may still arrive unseen. A resend needs
     `negatives` answers that it has not arrived, spaced by horizon / negatives, the last after the
-    horizon. watch: how long the channel is looked at for a kenmerk that nobody knows.
+    horizon. held, alarm: after which a person is told. skew: how far clocks may differ.
     """
 
     total: float = 120.0
@@ -86,7 +86,6 @@ class Timing:
     negatives: int = 3
     poll: float = 60.0
     poll_most: float = 900.0
-    overlap: float = 3600.0
     alarm: float = 96 * 3600.0
     retry: float = 30.0
     retry_most: float = 1800.0

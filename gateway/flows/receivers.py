@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from fcntl import LOCK_EX, flock
 from os import fsync
 from pathlib import Path
@@ -14,9 +14,6 @@ from gateway.domain.destination import Destination
 from gateway.domain.firm import Firm
 from gateway.errors import ConfigInvalid
 from gateway.flows.visitor import now
-
-#: Days before its end that a certificate is told of.
-WARNINGS = (60, 30, 14, 7)
 
 
 class Receivers:
@@ -77,17 +74,6 @@ class Receivers:
             tuple(certificates(ca, "reply_ca")) if ca else (),
             one.reply_oin,
         )
-
-    def expiries(self, firms: Mapping[str, Firm]) -> dict[str, datetime]:
-        """When certificates end, by "<destination>/<firm>". What does not load is left out."""
-        found = {}
-        for name, one in self._destinations.items():
-            for firm in firms.values():
-                try:
-                    found[f"{name}/{firm.id}"] = expiry(self.credentials(firm, one))
-                except ConfigInvalid:
-                    continue
-        return found
 
     async def aclose(self) -> None:
         """Close them all."""
