@@ -14,6 +14,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from hashlib import sha256 as new_sha256
 from typing import Any
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiobotocore.config import AioConfig
@@ -50,6 +51,7 @@ class Uploader:
         self._options: dict[str, Any] = _options(session, keys, endpoint, region, path_style)
         self._stack = AsyncExitStack()
         self._client: asyncio.Task[Any] | None = None
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def put(
         self,
@@ -70,15 +72,17 @@ class Uploader:
             client = await self._ready()
             first = await anext(parts)
             if len(first) < PART:
-                await client.put_object(**names, **kind, **condition, Body=first)
+                async with self._turn(key):
+                    await client.put_object(**names, **kind, **condition, Body=first)
                 return
             upload = await client.create_multipart_upload(**names, **kind)
             names["UploadId"] = upload["UploadId"]
             try:
                 done = await _sent(client, names, first, parts)
-                await client.complete_multipart_upload(
-                    **names, **condition, MultipartUpload={"Parts": done}
-                )
+                async with self._turn(key):
+                    await client.complete_multipart_upload(
+                        **names, **condition, MultipartUpload={"Parts": done}
+                    )
             except BaseException:
                 with suppress(BotoCoreError, ClientError):  # S3 shows no part of it either way
                     await asyncio.shield(client.abort_multipart_upload(**names))
@@ -89,6 +93,12 @@ class Uploader:
         if self._client is not None:
             await asyncio.wait([self._client])
         await self._stack.aclose()
+
+    def _turn(self, key: str) -> asyncio.Lock:
+        """One writer of a key at a time: SeaweedFS 4.48 looks whether it is there and writes it
+        in two steps, and lets two writers win. Another process is kept out by the server alone.
+        """
+        return self._turns.setdefault(key, asyncio.Lock())
 
     async def _ready(self) -> Any:
         """The client, made when it is first needed: that takes 0.2 s, most of it in a thread."""
