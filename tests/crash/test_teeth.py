@@ -48,8 +48,8 @@ async def _late(open_world, shape: Shape):
 
 @pytest.mark.crash
 async def test_a_horizon_that_is_too_short_is_found_out(open_world, note):
-    """Digipoort books 0.7 s after the client has left; the horizon is 0.1 s."""
-    shape = Shape(total=0.5, horizon=3.0, klanten=2)
+    """Digipoort books 4 s after the client has left; the horizon is 0.1 s."""
+    shape = Shape(total=0.5, horizon=9.0, late=4.0, klanten=2)
     world, found = await _late(open_world, dataclasses.replace(shape, horizon=0.1))
     note(world, found)
     assert found.twice

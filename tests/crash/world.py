@@ -85,12 +85,13 @@ _REPORTS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """total, horizon: seconds of the destination. ophalen: the receiver tells the
-    aanleverkenmerk. guard: attempts are noted outside the database. klanten: how many; each has
-    two channels."""
+    """total, horizon: seconds of the destination. late: seconds after which Digipoort books what
+    a client has left, in LateBooking. ophalen: the receiver tells the aanleverkenmerk. guard:
+    attempts are noted outside the database. klanten: how many; each has two channels."""
 
     total: float = 1.0
     horizon: float = 3.0
+    late: float = 0.7
     ophalen: bool = True
     guard: bool = True
     klanten: int = 3
@@ -184,12 +185,19 @@ class World:
 
     async def ask(self, path: str, data: object) -> None:
         """Tell the simulator's control page something."""
-        url = (self.folder / "digipoort" / "addresses").read_text().split("\n")[1]
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(url + path, json=data, raise_for_status=True),
-        ):
+        async with self._control() as session, session.post(path, json=data):
             pass
+
+    async def quiet(self) -> None:
+        """Wait until the simulator has come to an end with every request: one that the worker
+        has left may still be booked."""
+        async with self._control() as session:
+            while await (await session.get("/under-way")).json():
+                await asyncio.sleep(0.05)
+
+    def _control(self) -> aiohttp.ClientSession:
+        url = (self.folder / "digipoort" / "addresses").read_text().split("\n")[1]
+        return aiohttp.ClientSession(url, raise_for_status=True)
 
     async def scenario(self, name: str, count: int = 1) -> None:
         """What the next aanleveringen meet."""
@@ -281,7 +289,8 @@ class World:
         await self.stop(worker)
 
     async def judge(self) -> Verdict:
-        """The verdict."""
+        """The verdict, once nothing more can be booked."""
+        await self.quiet()
         async with self.owner() as c:
             return await judge(c, self.bookings, self.tampered)
 
@@ -313,7 +322,7 @@ async def opened(
     (folder / "digipoort").mkdir(parents=True)
     shutil.copytree(pki, folder / "digipoort" / "pki")
     simulator = process.start_simulator(
-        folder / "digipoort", Options(speed=1e6, slow=1.5 * shape.total, late=0.7)
+        folder / "digipoort", Options(speed=1e6, slow=1.5 * shape.total, late=shape.late)
     )
     world = World(postgres, dsn, folder, shape, control)
     try:

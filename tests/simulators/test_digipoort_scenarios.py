@@ -190,13 +190,16 @@ async def test_accepted_without_an_answer(world: World):
     assert len(world.desk.ledger.all()) == 1
 
 
-async def test_a_late_booking_is_made_when_the_client_has_left(world: World):
+async def test_a_late_booking_is_made_when_the_client_has_left(world: World, aiohttp_client):
+    page = await aiohttp_client(control(world.desk))
+    assert await (await page.get("/under-way")).json() == 0
     world.desk.chooser.queue(Queued("LateBooking"))
     sending = asyncio.create_task(delivered(world, "ref"))
     await until(lambda: not world.desk.chooser.unused())
     assert not world.desk.ledger.all()
     await leave(sending)
-    await until(world.desk.ledger.all)
+    assert await (await page.get("/under-way")).json() == 1
+    await until(lambda: not world.desk.under_way)
     assert len(world.desk.ledger.all()) == 1
 
 

@@ -7,7 +7,8 @@
   nobody met yet. ``DELETE /scenarios`` forgets it, and chance too.
 * ``POST /chaos`` with ``{"seed", "rates": {name: probability}}``: chance chooses, always the same
   for the same seed and order of deliveries; no rates end it.
-* ``GET /scenarios``: the names there are.
+* ``GET /scenarios``: the names there are. ``GET /under-way``: how many requests have no end yet;
+  one that a client has left may still be booked (LateBooking).
 """
 
 import json
@@ -49,6 +50,9 @@ def control(desk: Desk) -> web.Application:
     async def unused(_: web.Request) -> web.Response:
         return web.json_response([asdict(q) for q in desk.chooser.unused()])
 
+    async def under_way(_: web.Request) -> web.Response:
+        return web.json_response(desk.under_way)
+
     async def chaos(request: web.Request) -> web.Response:
         desk.chooser.chaos(*_chances(await _json(request)))
         return web.json_response({}, status=201)
@@ -63,6 +67,7 @@ def control(desk: Desk) -> web.Application:
     app.router.add_get("/scenarios", names)
     app.router.add_post("/scenario", scenario)
     app.router.add_get("/unused", unused)
+    app.router.add_get("/under-way", under_way)
     app.router.add_post("/chaos", chaos)
     app.router.add_delete("/scenarios", clear)
     return app

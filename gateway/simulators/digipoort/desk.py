@@ -44,7 +44,8 @@ class Options:
 
 
 class Desk:
-    """One simulator: its bookings, and who meets what."""
+    """One simulator: its bookings, and who meets what. under_way: requests that have no end yet,
+    those that a client has left included."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Desk:
         self.flavour = flavour
         self.options = options or Options()
         self.chooser = Chooser()
+        self.under_way = 0
 
     # --- aanleveren
 

@@ -106,6 +106,13 @@ class _Server:
         """Takes the requests of one service."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
+            self._desk.under_way += 1
+            try:
+                return await answer(request)
+            finally:
+                self._desk.under_way -= 1
+
+        async def answer(request: web.Request) -> web.StreamResponse:
             data = await request.read()
             asked = ("", "")
             try:
