@@ -86,8 +86,9 @@ async def works(settings: Settings, portal: Portal) -> AsyncIterator[Works]:
     """What a worker delivers with; closed at the end."""
     receivers = Receivers(portal.destinations, settings.secret)
     file = settings.gateway.guard_file
+    guard = Guard(settings.folder / file if file else None)
     try:
-        yield Works(portal, receivers, Guard(settings.folder / file if file else None))
+        yield Works(portal, receivers, guard, settings.gateway.operations)
     finally:
         await receivers.aclose()
 

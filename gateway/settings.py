@@ -26,7 +26,7 @@ from gateway.connector import registry, secret
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.secret import Secret
 from gateway.domain.destination import Destination
-from gateway.domain.firm import Firm, Source
+from gateway.domain.firm import Firm, MailAddress, Source
 from gateway.domain.model import Model
 from gateway.errors import ConfigInvalid, PortalError
 
@@ -155,6 +155,9 @@ class Gateway(Model):
         default="",
         description="file outside the database that remembers the last attempt; with several"
         " worker machines on a shared disk. It tells that an old backup was put back",
+    )
+    operations: MailAddress | Literal[""] = Field(
+        default="", description="who hears that a shared certificate ends; empty: the log alone"
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_token: Secret | None = Field(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway import log
 from gateway.errors import PortalError
-from gateway.flows import auditing, letters, reminding
+from gateway.flows import auditing, expiring, letters, reminding
 from gateway.flows.delivering import Lanes, Works, watch_for_restore
 from gateway.flows.portal import Portal
 from gateway.notify.mail import Mailer
@@ -40,6 +40,7 @@ async def _deliver(works: Works, stop: asyncio.Event) -> None:
     """Keep the lanes full. What is under way when it is told to stop is let to its end."""
     lanes, rest = Lanes(works), REST
     watched: float | None = None
+    warned: float | None = None
     clock = asyncio.get_running_loop().time
     while not stop.is_set():
         try:
@@ -48,6 +49,9 @@ async def _deliver(works: Works, stop: asyncio.Event) -> None:
                 await watch_for_restore(works)
                 watched = clock()
             await lanes.fill()
+            if warned is None or clock() - warned >= CLEAN:
+                await expiring.warn(works)
+                warned = clock()
             rest = REST
             await lanes.rest(LOOK / 4)
         except PortalError as e:

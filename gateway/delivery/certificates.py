@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from gateway.domain.expiry import Life
 from gateway.errors import ConfigInvalid
 
 Algorithm = Literal["sha1", "sha256"]
@@ -76,9 +77,13 @@ def certificates(pem: str, field: str) -> list[x509.Certificate]:
         raise ConfigInvalid("not a certificate in PEM", field=field) from None
 
 
-def expiry(credentials: Credentials) -> datetime:
-    """When our certificate ends; UTC."""
-    return credentials.certificate.not_valid_after_utc
+def life(certificate: x509.Certificate) -> Life:
+    """How long it is valid."""
+    return Life(
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        certificate.fingerprint(hashes.SHA256()).hex(),
+    )
 
 
 def oin(certificate: x509.Certificate) -> str:

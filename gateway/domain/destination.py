@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from gateway.domain.delivery import Timing
-from gateway.domain.firm import Reference
-from gateway.domain.model import Model, Text
+from gateway.domain.model import Certified, Model, Reference, Text
 from gateway.domain.sbr import Identiteit
 
 Url = Annotated[str, StringConstraints(pattern=r"^https://[^\s/?#]+/\S*$")]
@@ -44,8 +43,8 @@ class Times(Model):
         return Timing(**changes)
 
 
-class Destination(Model):
-    """Where approved stukken are filed. Certificates and keys are references."""
+class Destination(Certified):
+    """Where approved stukken are filed; the certificate is shared by the firms without one."""
 
     title: Text
     kind: Literal["digipoort", "bank"] = "digipoort"
@@ -66,10 +65,6 @@ class Destination(Model):
         default="sha1", description="of our signature; the WSDL says SHA-1"
     )
     mtom: bool = False
-    certificate: Reference = Field(
-        default="", description="shared client certificate with its chain, PEM"
-    )
-    private_key: Reference = Field(default="", description="its key, PEM")
     rol: str = Field(default="", description="rolBelanghebbende, where it is not the soort's")
     receivers: dict[str, Receiver] = Field(default_factory=dict)
     times: Times = Times()

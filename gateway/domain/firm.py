@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from gateway.domain import colour, soort
-from gateway.domain.model import Model, Text
+from gateway.domain.model import Certified, Model, Text
 from gateway.domain.soort import Soort, SoortKey
 
 _FIELDS = re.compile(r"\{([^{}]*)\}")
@@ -24,7 +24,6 @@ _FIELDS = re.compile(r"\{([^{}]*)\}")
 FirmId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$")]
-Reference = Annotated[str, StringConstraints(pattern=r"^((env|file):\S+)?$")]
 MailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"]+@[^@\s<>\"]+\.[^@\s<>\"]+$")]
 
 
@@ -187,8 +186,8 @@ class SessionRules(Model):
     absolute_hours: int = Field(default=12, ge=1, le=12)
 
 
-class Firm(Model):
-    """One firm."""
+class Firm(Certified):
+    """One firm. A certificate of its own goes before a destination's shared one."""
 
     id: FirmId
     name: Name
@@ -210,10 +209,6 @@ class Firm(Model):
         description="changes to the kinds of stukken, and kinds of one's own (docs/operations.md)",
         validate_default=False,
     )
-    certificate: Reference = Field(
-        default="", description="own certificate for Digipoort and banks, PEM; else the shared one"
-    )
-    private_key: Reference = Field(default="", description="the key that belongs to it, PEM")
 
     @field_validator("soorten", mode="before")
     @classmethod

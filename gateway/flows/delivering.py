@@ -46,11 +46,12 @@ ALONE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Works:
-    """What the worker delivers with."""
+    """What the worker delivers with. operations: address that hears of shared certificates."""
 
     portal: Portal
     receivers: Receivers
     guard: Guard
+    operations: str = ""
 
     def timing(self, delivery: Delivery) -> Timing:
         """The times of its destination."""

@@ -6,14 +6,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.delivery.certificates import Credentials, Trust, expiry, oin
+from gateway.delivery.certificates import Credentials, Trust, life, oin
 from gateway.errors import ConfigInvalid
 from tests.delivery.pki import NOW, OIN, Pki, make
 
 
 def test_what_operations_want_to_know(pki: Pki):
     credentials = pki.client.credentials()
-    assert expiry(credentials) == NOW + timedelta(days=365)
+    assert life(credentials.certificate).end == NOW + timedelta(days=365)
     assert oin(credentials.certificate) == "00000003123456780000"
     assert oin(credentials.certificate) in repr(credentials)
 

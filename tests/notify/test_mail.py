@@ -34,6 +34,9 @@ VALUES = {
     "username": "noor@x.example",
     "link": "http://127.0.0.1:8080/wachtwoord/lindehof/abc",
     "person": "P",
+    "destination": "Digipoort",
+    "days": "30",
+    "file": "gateway.yaml",
 }
 EVENTS = sorted(p.name for p in FOLDER.iterdir() if p.is_dir())
 

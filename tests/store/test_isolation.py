@@ -65,6 +65,7 @@ async def _fill_stukken(owner, firm: str, person) -> None:
         "insert into reply (firm, delivery, kind, message_id, envelope)"
         " select firm, id, 'status', 'm', '' from delivery where firm = $1",
         "insert into stranger (firm, channel, kenmerk) values ($1, 'c', 'k')",
+        "insert into warning (firm, subject, step) values ($1, 's', 7)",
         "insert into checkpoint (firm, number, hash, key, signature) values ($1, 1, '', '', '')",
     ):
         await owner.execute(statement, firm)
