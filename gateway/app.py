@@ -14,7 +14,7 @@ from gateway.api import health
 from gateway.domain import throttle
 from gateway.domain.keys import Keys
 from gateway.domain.proxy import Network
-from gateway.flows.delivering import Works
+from gateway.flows.delivering.cases import Works
 from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
 from gateway.flows.portal import Portal, events, looks

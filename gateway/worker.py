@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from gateway import log
 from gateway.errors import PortalError
 from gateway.flows import auditing, expiring, letters, reminding
-from gateway.flows.delivering import Lanes, Works, watch_for_restore
+from gateway.flows.delivering.cases import Works
+from gateway.flows.delivering.lanes import Lanes, watch_for_restore
 from gateway.flows.portal import Portal
 from gateway.notify.mail import Mailer
 from gateway.store import housekeeping

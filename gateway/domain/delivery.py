@@ -49,6 +49,8 @@ MOVES: dict[State, frozenset[State]] = {
     State.WITHDRAWN: frozenset(),
 }  # fmt: skip
 
+#: Nothing was sent yet.
+WAITING = frozenset({State.QUEUED, State.HELD_UNAVAILABLE})
 #: The worker has something to do in these.
 WORKING = frozenset({State.QUEUED, State.HELD_UNAVAILABLE, State.ATTEMPT, State.ACCEPTED})
 ENDED = frozenset(s for s, after in MOVES.items() if not after)
@@ -59,6 +61,20 @@ WITHDRAWABLE = frozenset(s for s, after in MOVES.items() if State.WITHDRAWN in a
 def may_move(old: State, new: State) -> bool:
     """Whether a delivery may go from one state to another."""
     return new in MOVES[old]
+
+
+class Trouble(StrEnum):
+    """Why a delivery does not go on."""
+
+    SOURCE = "bron"
+    CHANGED = "gewijzigd"
+    MANDATE = "mandaat"
+    CONFIG = "configuratie"
+    CHANNEL = "kanaal"  # another delivery has an open attempt there
+    SENDING = "verzenden"
+    UNCLEAR = "onduidelijk"
+    REFUSED = "fout"
+    SILENT = "stil"
 
 
 class Outcome(StrEnum):

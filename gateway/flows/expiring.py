@@ -5,7 +5,7 @@ import asyncio
 from gateway import log
 from gateway.domain.firm import Firm
 from gateway.flows import letters
-from gateway.flows.delivering import Works
+from gateway.flows.delivering.cases import Works
 from gateway.flows.receivers import Held
 from gateway.flows.visitor import now
 from gateway.store import audit, warnings

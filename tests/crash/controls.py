@@ -9,8 +9,8 @@ from asyncpg.pool import PoolConnectionProxy
 
 from gateway import worker
 from gateway.domain.delivery import Outcome, State
-from gateway.flows import delivering
-from gateway.flows.delivering import Case, Works
+from gateway.flows.delivering import asking, sending
+from gateway.flows.delivering.cases import Case, Works
 from gateway.store import deliveries
 
 
@@ -24,8 +24,8 @@ def blind_retry() -> None:
                 await deliveries.close_attempt(c, at.id, Outcome.NOT_SENT)
                 await deliveries.move(c, at, State.QUEUED)
 
-    delivering._unclear = again
-    delivering._reconcile = again
+    sending._unclear = again
+    asking.reconcile = again
 
 
 def lazy_intent() -> None:

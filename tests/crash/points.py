@@ -16,7 +16,10 @@ from typing import Any
 import aiohttp
 from asyncpg.connection import Connection
 
-_FLOW = "gateway.flows.delivering:"
+_SEND = "gateway.flows.delivering.sending:"
+_ASK = "gateway.flows.delivering.asking:"
+_FOLLOW = "gateway.flows.delivering.following:"
+_RECORD = "gateway.flows.delivering.changes:record"
 _STORE = "gateway.store.deliveries:"
 #: Scenarios of the simulator: booked without an answer, and not booked.
 BOOKED, LOST = "AcceptedNoAnswer", "ResetBefore"
@@ -36,45 +39,41 @@ class Point:
 
 
 POINTS = {
-    "claim-before": Point(_FLOW + "_case", before=True),
-    "claim-after": Point(_FLOW + "_case"),
-    "fetch-before": Point(_FLOW + "_fetched", before=True),
-    "fetch-after": Point(_FLOW + "_fetched"),
-    "intend-before": Point(_FLOW + "_intend", before=True),
+    "claim-before": Point("gateway.flows.delivering.cases:read", before=True),
+    "claim-after": Point("gateway.flows.delivering.cases:read"),
+    "fetch-before": Point(_SEND + "_fetched", before=True),
+    "fetch-after": Point(_SEND + "_fetched"),
+    "intend-before": Point(_SEND + "_intend", before=True),
     "intend-before-move": Point(_STORE + "open_attempt"),
-    "intend-before-commit": Point(_FLOW + "_record", event="delivery_attempt"),
+    "intend-before-commit": Point(_RECORD, event="delivery_attempt"),
     "intend-after-commit": Point("gateway.flows.receivers:Guard.note", before=True),
     "guard-after-note": Point("gateway.flows.receivers:Guard.note"),
     "send-before": Point("gateway.delivery.client:Client.deliver", before=True),
     "send-half": Point("body", before=True),
     "send-written": Point("body"),
-    "reply-before-commit": Point(_FLOW + "_accepted", before=True),
+    "reply-before-commit": Point(_SEND + "_accepted", before=True),
     "accepted-in-transaction": Point(_STORE + "add_reply"),
-    "accepted-before-commit": Point(_FLOW + "_record", event="delivery_accepted"),
-    "accepted-after-commit": Point(_FLOW + "_accepted"),
-    "not-sure-before": Point(_FLOW + "_unclear", before=True, scenario=BOOKED),
-    "not-sure-after": Point(_FLOW + "_unclear", scenario=BOOKED),
-    "ask-before": Point(_FLOW + "_candidates", before=True, scenario=BOOKED),
+    "accepted-before-commit": Point(_RECORD, event="delivery_accepted"),
+    "accepted-after-commit": Point(_SEND + "_accepted"),
+    "not-sure-before": Point(_SEND + "_unclear", before=True, scenario=BOOKED),
+    "not-sure-after": Point(_SEND + "_unclear", scenario=BOOKED),
+    "ask-before": Point(_ASK + "_candidates", before=True, scenario=BOOKED),
     "ask-between": Point("gateway.delivery.client:Client.processes", scenario=BOOKED),
-    "ask-after": Point(_FLOW + "_candidates", scenario=BOOKED),
-    "adopt-before-commit": Point(_FLOW + "_record", event="delivery_accepted", scenario=BOOKED),
-    "adopt-after-commit": Point(_FLOW + "_reconcile", scenario=BOOKED),
+    "ask-after": Point(_ASK + "_candidates", scenario=BOOKED),
+    "adopt-before-commit": Point(_RECORD, event="delivery_accepted", scenario=BOOKED),
+    "adopt-after-commit": Point(_ASK + "reconcile", scenario=BOOKED),
     "wait-before-commit": Point(_STORE + "not_yet", scenario=LOST),
-    "wait-after-commit": Point(_FLOW + "_reconcile", scenario=LOST),
-    "not-arrived-before-commit": Point(
-        _FLOW + "_record", event="delivery_not_arrived", scenario=LOST
-    ),
-    "not-arrived-after-commit": Point(_FLOW + "_not_arrived", scenario=LOST),
-    "poll-before": Point(_FLOW + "_poll", before=True),
+    "wait-after-commit": Point(_ASK + "reconcile", scenario=LOST),
+    "not-arrived-before-commit": Point(_RECORD, event="delivery_not_arrived", scenario=LOST),
+    "not-arrived-after-commit": Point(_ASK + "_not_arrived", scenario=LOST),
+    "poll-before": Point(_FOLLOW + "poll", before=True),
     "poll-asked": Point("gateway.delivery.client:Client.signed_statuses"),
     "poll-before-commit": Point(_STORE + "statuses"),
-    "final-before-commit": Point(_FLOW + "_record", event="delivery_final"),
-    "final-after-commit": Point(_FLOW + "_poll"),
-    "changed-before": Point(_FLOW + "_changed", before=True, tampered=True),
-    "changed-before-commit": Point(
-        _FLOW + "_record", event="delivery_held_changed", tampered=True
-    ),
-    "changed-after-commit": Point(_FLOW + "_changed", tampered=True),
+    "final-before-commit": Point(_RECORD, event="delivery_final"),
+    "final-after-commit": Point(_FOLLOW + "poll"),
+    "changed-before": Point(_SEND + "_changed", before=True, tampered=True),
+    "changed-before-commit": Point(_RECORD, event="delivery_held_changed", tampered=True),
+    "changed-after-commit": Point(_SEND + "_changed", tampered=True),
 }
 
 

@@ -11,8 +11,9 @@ import time_machine
 from gateway.delivery.client import Client
 from gateway.delivery.outcomes import NotSent
 from gateway.domain.delivery import State as D
-from gateway.flows import delivering
-from gateway.flows.delivering import Lanes, Works
+from gateway.flows.delivering import asking
+from gateway.flows.delivering.cases import Works
+from gateway.flows.delivering.lanes import Lanes, step
 from gateway.store import deliveries
 from tests.crash.world import Shape, World
 from tests.filing.conftest import (  # noqa: F401
@@ -64,7 +65,7 @@ async def test_a_kenmerk_that_went_to_another_delivery_is_for_a_person(office, p
     for id, scenario in ((one, "ResetAfter"), (other, "DuplicateReply")):
         await sanne.approves(id)
         office.scenario(scenario)
-        await delivering.step(office.works, office.firm.id, (await office.delivery(id)).id)
+        await step(office.works, office.firm.id, (await office.delivery(id)).id)
     assert (await office.delivery(other)).kenmerk == office.booked[0]["kenmerk"]
     delivery = await office.finish(one)
     assert (delivery.state, delivery.kenmerk) == (D.UNCERTAIN, None)
@@ -150,7 +151,7 @@ async def test_an_answer_is_of_the_moment_that_was_asked(office, person, monkeyp
     id = await office.put_up()
     await sanne.approves(id)
     office.scenario("ResetBefore")
-    lanes, ask = Lanes(office.works), delivering._candidates
+    lanes, ask = Lanes(office.works), asking._candidates
 
     async def unclear() -> bool:
         return any(a["why"] for a in await _attempts(office, id))
@@ -160,7 +161,7 @@ async def test_an_answer_is_of_the_moment_that_was_asked(office, person, monkeyp
         await asyncio.sleep(2 * given[1].timing.horizon)
         return found
 
-    monkeypatch.setattr(delivering, "_candidates", slow)
+    monkeypatch.setattr(asking, "_candidates", slow)
     while not await unclear():
         await lanes.fill()
         await lanes.rest(0.02)
@@ -169,7 +170,7 @@ async def test_an_answer_is_of_the_moment_that_was_asked(office, person, monkeyp
     async with office.portal.db.tenant(office.firm.id) as c:
         await c.execute("update attempt set negatives = 2, opened_at = clock_timestamp()")
         await c.execute("update delivery set due_at = clock_timestamp()")
-    await delivering.step(office.works, office.firm.id, delivery.id)
+    await step(office.works, office.firm.id, delivery.id)
     assert (await office.delivery(id)).state is D.ATTEMPT
 
 

@@ -12,10 +12,12 @@ from aiohttp import web
 from gateway import app as application
 from gateway import settings
 from gateway.domain.accordering import Rule
+from gateway.domain.delivery import WORKING
 from gateway.domain.firm import Firm
 from gateway.domain.stuk import Role
-from gateway.flows import accordering, delivering, intake, signing_in, stukbeheer
-from gateway.flows.delivering import Works
+from gateway.flows import accordering, intake, signing_in, stukbeheer
+from gateway.flows.delivering.cases import Works
+from gateway.flows.delivering.lanes import Lanes
 from gateway.flows.intake import PartWish
 from gateway.flows.portal import Portal
 from gateway.flows.receivers import Guard, Receivers
@@ -139,7 +141,7 @@ class Office:
 
     async def work(self, until: Callable[[], object]) -> None:
         """Let the worker work until something holds."""
-        lanes = delivering.Lanes(self.works)
+        lanes = Lanes(self.works)
         while not await until():
             await lanes.fill()
             await lanes.rest(0.02)
@@ -149,7 +151,7 @@ class Office:
         """Work until the delivery of a stuk needs nothing more of the worker."""
 
         async def ended() -> bool:
-            return (await self.delivery(id)).state not in delivering.rules.WORKING
+            return (await self.delivery(id)).state not in WORKING
 
         await self.work(ended)
         return await self.delivery(id)
