@@ -94,7 +94,8 @@ class Timing:
 
     total: of one attempt. horizon: how long what was sent may still arrive unseen. A resend needs
     `negatives` answers that it has not arrived, spaced by horizon / negatives, the last after the
-    horizon. held, alarm: after which a person is told. skew: how far clocks may differ.
+    horizon. held, alarm: after which a person is told. skew: how far clocks may differ. watch:
+    how long it is looked whether what seemed not to have arrived came late.
     """
 
     total: float = 120.0
@@ -107,11 +108,17 @@ class Timing:
     retry_most: float = 1800.0
     held: float = 4 * 3600.0
     skew: float = 300.0
+    watch: float = 72 * 3600.0
 
     @property
     def spacing(self) -> float:
         """Between two answers that count."""
         return self.horizon / self.negatives
+
+    @property
+    def watch_every(self) -> float:
+        """Between two looks."""
+        return self.watch / 72
 
 
 def backoff(tries: int, timing: Timing) -> float:
@@ -181,6 +188,17 @@ def judge(asked: Asked, found: Iterable[Candidate], timing: Timing) -> tuple[Ver
     if over and asked.counts(timing) and asked.negatives + 1 >= timing.negatives:
         return Verdict.NOT_ARRIVED, None
     return Verdict.WAIT, None
+
+
+def late(found: Iterable[Candidate], sent: State) -> list[Candidate]:
+    """What came to light on a channel after its delivery was thought not to have arrived.
+
+    While an attempt may be open (`sent`), whatever is there may be that one: `judge` says so.
+    Where the receiver does not tell whose a kenmerk is, any new one is told.
+    """
+    if sent in WAITING or sent is State.ATTEMPT:
+        return []
+    return [one for one in found if one.ours is not False]
 
 
 def ending(statuses: Sequence[Statusmelding], soort: Soort) -> tuple[State, Statusmelding] | None:

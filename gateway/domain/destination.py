@@ -36,6 +36,7 @@ class Times(Model):
     alarm: float | None = Field(default=None, gt=0)
     held: float | None = Field(default=None, gt=0)
     skew: float | None = Field(default=None, ge=0)
+    watch: float | None = Field(default=None, gt=0)
 
     def timing(self) -> Timing:
         """The defaults with these changes."""

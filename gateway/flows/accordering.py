@@ -19,7 +19,7 @@ from gateway import log
 from gateway.connector.guard import GuardedReader
 from gateway.domain import phone as phones
 from gateway.domain import stuk as rules
-from gateway.domain.accordering import mandated
+from gateway.domain.accordering import Mandate, mandated
 from gateway.domain.code import SENDS, Purpose
 from gateway.domain.firm import Firm
 from gateway.domain.payment import Payment, Receiver
@@ -92,7 +92,7 @@ async def tasks(portal: Portal, visitor: Visitor) -> list[Task]:
     async with portal.db.tenant(visitor.firm.id) as c:
         numbers = [k.number for k in visitor.klanten]
         found = await stukken.of_klanten(c, numbers, states=OPEN)
-        made = [await _task(c, visitor, s) for s in found]
+        made = await _tasks(c, visitor, found)
     return [t for t in made if t.mine or t.ready]
 
 
@@ -110,7 +110,7 @@ async def overview(
     async with portal.db.tenant(visitor.firm.id) as c:
         numbers = [k.number for k in visitor.klanten]
         found = await stukken.of_klanten(c, numbers, states=states, jaar=jaar, soort=soort or None)
-        return [await _task(c, visitor, s) for s in found if s.state is not State.CONCEPT]
+        return await _tasks(c, visitor, [s for s in found if s.state is not State.CONCEPT])
 
 
 async def years(portal: Portal, visitor: Visitor) -> list[int]:
@@ -119,18 +119,48 @@ async def years(portal: Portal, visitor: Visitor) -> list[int]:
         return await stukken.years(c, [k.number for k in visitor.klanten])
 
 
+async def _tasks(c: Connection, visitor: Visitor, found: Sequence[Stuk]) -> list[Task]:
+    """Each as this visitor has it; two statements, however many there are."""
+    waiting = [s for s in found if s.state in OPEN]
+    given = await stukken.akkoorden_of(c, [s.id for s in waiting])
+    held = await mandates.of_klanten(
+        c, sorted({s.klant for s in waiting}), person=visitor.person_id
+    )
+    of_klant: dict[str, list[Mandate]] = {}
+    for one in held:
+        of_klant.setdefault(one.klant, []).append(one)
+    day = today()
+    return [
+        _as_task(
+            visitor,
+            s,
+            given.get(s.id, []),
+            bool(mandated(of_klant.get(s.klant, []), s.klant, s.soort, day)),
+            day,
+        )
+        for s in found
+    ]
+
+
 async def _task(c: Connection, visitor: Visitor, stuk: Stuk) -> Task:
-    given = await stukken.akkoorden(c, stuk.id) if stuk.state in OPEN else []
+    (task,) = await _tasks(c, visitor, [stuk])
+    return task
+
+
+def _as_task(
+    visitor: Visitor, stuk: Stuk, given: Sequence[Akkoord], has_mandate: bool, day: date
+) -> Task:
+    """given: what counts of a stuk that waits."""
     confirmed = [a.person for a in given if a.confirmed_at]
     mine = [a for a in given if a.person == visitor.person_id and a.act == "approved"]
-    able = stuk.state in OPEN and await _mandated(c, visitor.person_id, stuk)
+    able = stuk.state in OPEN and has_mandate
     ready = able and any(a.confirmed_at is None for a in mine)
     return Task(
         stuk,
         visitor.firm.soorten.get(stuk.soort) or _unknown(stuk),
         mine=able and not mine and stuk.rule.may(visitor.person_id, confirmed),
         ready=ready,
-        overdue=stuk.deadline is not None and stuk.state in OPEN and stuk.deadline < today(),
+        overdue=stuk.deadline is not None and stuk.state in OPEN and stuk.deadline < day,
     )
 
 
@@ -138,11 +168,6 @@ def _unknown(stuk: Stuk) -> Soort:
     """For a soort that the firm took out of its file."""
     text = {"nl": stuk.soort, "en": stuk.soort}
     return Soort.model_validate({"title": text, "short": text, "route": stuk.route})
-
-
-async def _mandated(c: Connection, person: UUID, stuk: Stuk) -> bool:
-    found = await mandates.of_klanten(c, [stuk.klant])
-    return person in mandated(found, stuk.klant, stuk.soort, today())
 
 
 async def _find(c: Connection, visitor: Visitor, id: UUID, *, lock: bool = False) -> Stuk:
@@ -410,7 +435,7 @@ async def send(portal: Portal, visitor: Visitor, ids: Sequence[UUID], *boxes: st
         if person is None or not person.may_sign_in:
             raise Denied
         found = await stukken.lock_all(c, ids[:MOST])
-        chosen = [s for s in found if (await _task(c, visitor, s)).ready]
+        chosen = [t.stuk for t in await _tasks(c, visitor, found) if t.ready]
         if not chosen:
             raise Invalid({"stuk": NOT_OPEN})
         subject = await _subject(c, chosen)

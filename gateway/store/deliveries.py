@@ -25,7 +25,7 @@ class KenmerkTaken(PortalError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A row; see 0002_stukken.sql for what the fields hold."""
+    """A row; see 0002_stukken.sql and 0004_watch.sql for what the fields hold."""
 
     id: UUID
     stuk: UUID
@@ -47,6 +47,7 @@ class Delivery:
     created_at: datetime
     accepted_at: datetime | None
     ended_at: datetime | None
+    watch_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Attempt:
 _COLUMNS = (
     "id, stuk, kind, destination, receiver, berichtsoort, channel, aanleverkenmerk, manifest,"
     " state, kenmerk, tries, due_at, trouble, trouble_text, alarmed_at, ask_from, created_at,"
-    " accepted_at, ended_at"
+    " accepted_at, ended_at, watch_at"
 )
 
 
@@ -192,6 +193,27 @@ async def move(
 async def asked_first(c: Connection, id: UUID) -> None:
     """The receiver was asked after a restore, and has not got it."""
     await c.execute("update delivery set ask_from = null where id = $1", id)
+
+
+async def watch(c: Connection, id: UUID, every: timedelta, long: timedelta) -> None:
+    """From now on, for so long, look whether what seemed not to have arrived did."""
+    await c.execute(
+        "update delivery set watch_at = clock_timestamp() + $2,"
+        " watch_until = clock_timestamp() + $3 where id = $1",
+        id,
+        every,
+        long,
+    )
+
+
+async def watched(c: Connection, id: UUID, every: timedelta) -> None:
+    """One look is done; the next, or none any more."""
+    await c.execute(
+        "update delivery set watch_at = case when clock_timestamp() < watch_until"
+        " then clock_timestamp() + $2 end where id = $1",
+        id,
+        every,
+    )
 
 
 async def alarmed(c: Connection, id: UUID) -> bool:

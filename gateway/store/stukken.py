@@ -285,12 +285,20 @@ async def seen(c: Connection, id: UUID, person: UUID) -> set[tuple[int, str]]:
 
 async def akkoorden(c: Connection, id: UUID) -> list[Akkoord]:
     """What counts, in the order it came."""
+    return (await akkoorden_of(c, [id])).get(id, [])
+
+
+async def akkoorden_of(c: Connection, ids: Sequence[UUID]) -> dict[UUID, list[Akkoord]]:
+    """The same for many; a stuk of which nothing counts is not there."""
     rows = await c.fetch(
         "select id, stuk, person, act, manifest, code, reason_sealed, staff, at, confirmed_at"
-        " from akkoord where stuk = $1 and void_at is null order by at, id",
-        id,
+        " from akkoord where stuk = any ($1) and void_at is null order by at, id",
+        list(ids),
     )
-    return [Akkoord(**dict(r)) for r in rows]
+    found: dict[UUID, list[Akkoord]] = {}
+    for row in rows:
+        found.setdefault(row["stuk"], []).append(Akkoord(**dict(row)))
+    return found
 
 
 async def approve(

@@ -72,7 +72,7 @@ async def test_rows_111_115_one_mail_with_a_link_to_the_task(office, person):
     assert letters.BUNDLE.total_seconds() > 0
 
 
-def _publication(tag: int) -> bytes:
+def publication(tag: int) -> bytes:
     entry = made.ref(
         "http://www.nltaxonomie.nl/nt20/kvk/20251210/entrypoints/"
         "kvk-rpt-jaarverantwoording-2025-nlgaap-micro-publicatiestukken.xsd"
@@ -83,7 +83,7 @@ def _publication(tag: int) -> bytes:
 
 async def test_rows_139_to_142_publication_without_a_member_of_staff(office, person, monkeypatch):
     """The client's own approval files it; who it was can be proved; mail when the KvK has it."""
-    monkeypatch.setitem(INSTANCES, "publicatiestukken", _publication)
+    monkeypatch.setitem(INSTANCES, "publicatiestukken", publication)
     sanne = await person()
     id = await office.put_up("publicatiestukken")
     (sent,) = await sanne.approves(id)
@@ -106,7 +106,7 @@ async def test_rows_139_to_142_publication_without_a_member_of_staff(office, per
 
 async def test_row_143_a_deposit_that_did_not_arrive_is_for_a_person(office, person, monkeypatch):
     """publicatiestukken are not sent again by themselves (`resend`)."""
-    monkeypatch.setitem(INSTANCES, "publicatiestukken", _publication)
+    monkeypatch.setitem(INSTANCES, "publicatiestukken", publication)
     sanne = await person()
     id = await office.put_up("publicatiestukken")
     office.scenario("ResetBefore")

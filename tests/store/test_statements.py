@@ -5,7 +5,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
@@ -30,10 +30,10 @@ _STUK = stukken.Stuk(
 )  # fmt: skip
 _DELIVERY = deliveries.Delivery(
     NOBODY, NOBODY, "sbr", "digipoort", "", "", "", "k", "m", delivery.State.QUEUED, None, 0, NOW,
-    "", "", None, None, NOW, None, None,
+    "", "", None, None, NOW, None, None, None,
 )  # fmt: skip
 VALUES: dict[Any, Any] = {
-    float: 1.0, date: NOW.date(), Rule: Rule(), stukken.Stuk: _STUK,
+    float: 1.0, timedelta: timedelta(1), date: NOW.date(), Rule: Rule(), stukken.Stuk: _STUK,
     stukken.PartRow: stukken.PartRow(1, stuk.Role.INSTANCE, "s", "", "", "", 1, "h"),
     stuk.State: stuk.State.APPROVED, deliveries.Delivery: _DELIVERY,
     delivery.State: delivery.State.ATTEMPT, delivery.Outcome: delivery.Outcome.DECIDED,

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from gateway import log
 from gateway.delivery.client import Client
 from gateway.delivery.outcomes import DeliveryError, Refused
 from gateway.domain import delivery as rules
 from gateway.domain import statuscode
 from gateway.domain.delivery import Asked, Candidate, Outcome, State, Timing, Trouble, Verdict
+from gateway.errors import ConfigInvalid
 from gateway.flows.delivering import changes
 from gateway.flows.delivering.cases import Case, Works
 from gateway.store import deliveries
@@ -110,6 +112,8 @@ async def _not_arrived(
 ) -> None:
     """The receiver surely has not got it: send again where that is allowed."""
     await deliveries.close_attempt(c, at.id, Outcome.NOT_ARRIVED, attempt.why)
+    every, long = (timedelta(seconds=s) for s in (case.timing.watch_every, case.timing.watch))
+    await deliveries.watch(c, at.id, every, long)
     code = at.trouble_text.partition(":")[0]
     await changes.record(c, case, "delivery_not_arrived", why=attempt.why)
     if code in statuscode.FAULTS and code not in statuscode.TECHNICAL:
@@ -120,6 +124,26 @@ async def _not_arrived(
         )
     else:
         await deliveries.move(c, at, State.QUEUED, after=0)
+
+
+async def watch(works: Works, case: Case) -> None:
+    """Look whether what seemed not to have arrived came late, and tell a person of it."""
+    found: list[Candidate] = []
+    try:
+        client = await works.receivers.get(case.firm, case.delivery.destination)
+        found = await _candidates(works, case, client)
+    except (DeliveryError, ConfigInvalid) as e:
+        log.get().warning(
+            "watch_waits", firm=case.firm.id, delivery=str(case.delivery.id), error=str(e)
+        )
+    async with works.portal.db.tenant(case.firm.id) as c:
+        at = await deliveries.find(c, case.delivery.id, lock=True)
+        if at is None:
+            return
+        for one in rules.late(found, at.state):
+            await deliveries.add_stranger(c, case.firm.id, at.channel, one.kenmerk)
+            await changes.came_late(c, works, case, at, one.kenmerk, ours=bool(one.ours))
+        await deliveries.watched(c, at.id, timedelta(seconds=case.timing.watch_every))
 
 
 async def ask_first(works: Works, case: Case) -> None:

@@ -34,7 +34,8 @@ class Works:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A delivery with all that belongs to it, as read at the beginning of a step."""
+    """A delivery with all that belongs to it, as read at the beginning of a step. watch: it is
+    time to look whether an attempt that seemed lost came late."""
 
     firm: Firm
     delivery: Delivery
@@ -44,6 +45,7 @@ class Case:
     rows: tuple[PartRow, ...]
     identity: Identiteit
     timing: Timing
+    watch: bool
 
 
 async def read(works: Works, firm: Firm, id: UUID) -> Case | None:
@@ -51,9 +53,11 @@ async def read(works: Works, firm: Firm, id: UUID) -> Case | None:
     portal = works.portal
     async with portal.db.tenant(firm.id) as c:
         delivery = await deliveries.find(c, id)
-        if delivery is None or delivery.state not in rules.WORKING:
+        if delivery is None:
             return None
-        if delivery.due_at > await deliveries.now(c):
+        now = await deliveries.now(c)
+        watch = delivery.watch_at is not None and delivery.watch_at <= now
+        if not watch and (delivery.state not in rules.WORKING or delivery.due_at > now):
             return None
         stuk = await stukken.find(c, delivery.stuk)
         klant = await klanten.find(c, stuk.klant) if stuk else None
@@ -66,5 +70,5 @@ async def read(works: Works, firm: Firm, id: UUID) -> Case | None:
         type, number = json.loads(portal.keys.open("identity", stuk.identity_sealed))
     return Case(
         firm, delivery, stuk, soort, klant, tuple(rows), Identiteit(number, type),
-        works.timing(delivery),
+        works.timing(delivery), watch,
     )  # fmt: skip

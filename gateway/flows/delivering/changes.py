@@ -21,7 +21,7 @@ async def adopt(c: Connection, works: Works, case: Case, kenmerk: str, outcome: 
     at = await deliveries.find(c, case.delivery.id, lock=True)
     if at is None or at.state in rules.ENDED or at.state is State.ACCEPTED:
         if at is not None and at.kenmerk != kenmerk:
-            await _once_more(c, works, case, kenmerk)
+            await came_late(c, works, case, at, kenmerk)
         return
     await deliveries.close_attempt(c, at.id, outcome)
     await deliveries.move(c, at, State.ACCEPTED, kenmerk=kenmerk, after=case.timing.poll, tries=0)
@@ -31,15 +31,26 @@ async def adopt(c: Connection, works: Works, case: Case, kenmerk: str, outcome: 
     log.get().info("delivery_accepted", firm=case.firm.id, delivery=str(at.id), kenmerk=kenmerk)
 
 
-async def _once_more(c: Connection, works: Works, case: Case, kenmerk: str) -> None:
-    """The receiver has it under a second kenmerk: a person has to see to that."""
-    await record(c, case, "delivery_accepted_twice", kenmerk=kenmerk)
-    await deliveries.calm(c, case.delivery.id)
+async def came_late(
+    c: Connection, works: Works, case: Case, at: Delivery, kenmerk: str, *, ours: bool = True
+) -> None:
+    """The receiver has it under another kenmerk, or after all: a person has to see to that.
+
+    ours: the receiver said that it is this document.
+    """
+    if not ours:
+        event, what = "delivery_unknown_kenmerk", "Bij de ontvanger staat een onbekend kenmerk"
+    elif at.kenmerk:
+        event, what = "delivery_accepted_twice", "De ontvanger heeft het document nog een keer"
+    else:
+        event, what = "delivery_arrived_late", "De ontvanger heeft het document toch"
+    await record(c, case, event, kenmerk=kenmerk)
+    await deliveries.calm(c, at.id)
     await alarm(
-        works, c, case, f"De ontvanger heeft het document nog een keer: kenmerk {kenmerk}.",
-        "Kijk bij de ontvanger welke van de twee geldt, en trek de andere zo nodig in.",
+        works, c, case, f"{what}: {kenmerk}.",
+        "Kijk bij de ontvanger wat er geldt, en trek daar in wat te veel is.",
     )  # fmt: skip
-    log.get().error("delivery_accepted_twice", firm=case.firm.id, kenmerk=kenmerk)
+    log.get().error(event, firm=case.firm.id, delivery=str(at.id), kenmerk=kenmerk)
 
 
 async def still_open(

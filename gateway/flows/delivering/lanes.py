@@ -37,6 +37,9 @@ async def _do(works: Works, case: Case) -> None:
     if case.delivery.kind == "backoffice":
         await following.hand_back(works, case)
         return
+    if case.watch:
+        await asking.watch(works, case)
+        return
     async with works.portal.db.tenant(case.firm.id) as c:
         attempt = await deliveries.the_open_attempt(c, case.delivery.id)
     if attempt is not None:

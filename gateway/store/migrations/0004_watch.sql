@@ -1,0 +1,20 @@
+-- After an attempt seemed not to have arrived, its channel is looked at for three days: it may
+-- come late (trust.md section 4, step 6). watch_at: the next look.
+alter table delivery add column watch_at timestamptz, add column watch_until timestamptz;
+create index delivery_watch on delivery (watch_at) where watch_at is not null;
+
+create or replace function deliveries_due(at timestamptz, most integer)
+    returns table (firm text, id uuid)
+    language sql stable security definer set search_path = public
+    begin atomic
+        select due.firm, due.id from (
+            (select d.firm, d.id, d.due_at from delivery d
+             where d.state in ('queued', 'held_unavailable', 'attempt', 'accepted')
+               and d.due_at <= at
+             order by d.due_at limit most)
+            union all
+            (select d.firm, d.id, d.watch_at from delivery d where d.watch_at <= at
+             order by d.watch_at limit most)
+        ) as due (firm, id, moment)
+        order by due.moment limit most;
+    end;
