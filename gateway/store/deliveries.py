@@ -327,6 +327,15 @@ async def known(c: Connection, channel: str, kenmerken: Iterable[str]) -> set[st
     return {r["k"] for r in rows}
 
 
+async def may_come_late(c: Connection, channel: str, within: timedelta) -> bool:
+    """Whether an attempt on the channel was given up that may still arrive."""
+    return bool(
+        await c.fetchval(
+            "select channel_lost($1, clock_timestamp() - $2::interval)", channel, within
+        )
+    )
+
+
 async def is_ours(c: Connection, aanleverkenmerk: str) -> bool:
     """Whether some delivery here, of any firm, has this aanleverkenmerk."""
     return bool(await c.fetchval("select delivery_is_ours($1)", aanleverkenmerk))

@@ -15,6 +15,8 @@ ACROSS = {
     "chain_append", "delivery_is_ours", "deliveries_due", "kenmerken_known", "attempts_made",
     "ask_first", "ask_from_now",
     "attempts_go_on",
+    # 0004_watch.sql
+    "channel_lost",
 }  # fmt: skip
 
 

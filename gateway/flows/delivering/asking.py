@@ -70,6 +70,26 @@ def _until_next(asked: Asked, timing: Timing) -> float:
     return max(left, 0.05)
 
 
+async def know_before(works: Works, case: Case, client: Client) -> None:
+    """Where the receiver never tells whose a kenmerk is: what is there before we send is another
+    product's. The channel is ours by now, so that nothing of ours can come between.
+
+    Not while an attempt that was given up may still arrive there: that one is ours.
+    """
+    if client.destination.ophalen is not None:
+        return
+    watch = timedelta(seconds=case.timing.watch)
+    async with works.portal.db.tenant(case.firm.id) as c:
+        if await deliveries.may_come_late(c, case.delivery.channel, watch):
+            return
+    told = await client.processes(case.delivery.berichtsoort, case.identity)
+    kenmerken = [p.kenmerk for p in told]
+    async with works.portal.db.tenant(case.firm.id) as c:
+        known = await deliveries.known(c, case.delivery.channel, kenmerken)
+        for kenmerk in set(kenmerken) - known:
+            await deliveries.add_stranger(c, case.firm.id, case.delivery.channel, kenmerk)
+
+
 async def _candidates(works: Works, case: Case, client: Client) -> list[Candidate]:
     """Kenmerken of this channel at the receiver that nobody here knows yet."""
     told = await client.processes(case.delivery.berichtsoort, case.identity)

@@ -16,7 +16,7 @@ from gateway.domain.sbr import Aanlevering, Bestand, Ontvangst
 from gateway.domain.stuk import Role
 from gateway.errors import NotFound, SourceError
 from gateway.flows import documents
-from gateway.flows.delivering import changes
+from gateway.flows.delivering import asking, changes
 from gateway.flows.delivering.cases import Case, Works
 from gateway.flows.visitor import today
 from gateway.store import deliveries, mandates, stukken
@@ -44,6 +44,11 @@ async def send(works: Works, case: Case) -> None:
     message_id = wus.new_message_id()
     if not await _intend(works, case, message_id):
         await changes.later(works, case, Trouble.CHANNEL, "", case.timing.poll)
+        return
+    try:
+        await asking.know_before(works, case, client)
+    except DeliveryError as e:
+        await _not_sent(works, case, e, message_id)
         return
     try:
         reply = await client.deliver(aanlevering, message_id)
@@ -155,7 +160,7 @@ async def _taken(works: Works, case: Case, reply: Ontvangst, message_id: str) ->
         await changes.adopt(c, works, case, reply.kenmerk, Outcome.ACCEPTED)
 
 
-async def _not_sent(works: Works, case: Case, error: NotSent, message_id: str) -> None:
+async def _not_sent(works: Works, case: Case, error: DeliveryError, message_id: str) -> None:
     """Surely nothing left: close the attempt, try again later."""
     async with works.portal.db.tenant(case.firm.id) as c:
         at = await changes.still_open(c, case, Outcome.NOT_SENT, error.reason, message_id)

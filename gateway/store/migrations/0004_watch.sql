@@ -18,3 +18,17 @@ create or replace function deliveries_due(at timestamptz, most integer)
         ) as due (firm, id, moment)
         order by due.moment limit most;
     end;
+
+-- Whether an attempt on a channel, whichever firm's, was given up of late and may still arrive.
+create index attempt_lost on attempt (channel, ended_at)
+    where outcome in ('not_arrived', 'decided');
+create function channel_lost(wanted text, since timestamptz) returns boolean
+    language sql stable security definer set search_path = public
+    begin atomic
+        select exists (
+            select from attempt a
+            where a.channel = wanted and a.outcome in ('not_arrived', 'decided')
+              and a.ended_at > since);
+    end;
+revoke all on function channel_lost from public;
+grant execute on function channel_lost to map_app;
