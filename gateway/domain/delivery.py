@@ -190,15 +190,16 @@ def judge(asked: Asked, found: Iterable[Candidate], timing: Timing) -> tuple[Ver
     return Verdict.WAIT, None
 
 
-def late(found: Iterable[Candidate], sent: State) -> list[Candidate]:
+def late(found: Iterable[Candidate], sent: State, *, busy: bool) -> list[Candidate]:
     """What came to light on a channel after its delivery was thought not to have arrived.
 
-    While an attempt may be open (`sent`), whatever is there may be that one: `judge` says so.
-    Where the receiver does not tell whose a kenmerk is, any new one is told.
+    While it may still be sent, what is there may be what is sent next: `judge` says so. Where the
+    receiver does not tell whose a kenmerk is, any new one is told; busy: an attempt of whatever
+    delivery is open there, and then it may be that one's.
     """
     if sent in WAITING or sent is State.ATTEMPT:
         return []
-    return [one for one in found if one.ours is not False]
+    return [one for one in found if one.ours or (one.ours is None and not busy)]
 
 
 def ending(statuses: Sequence[Statusmelding], soort: Soort) -> tuple[State, Statusmelding] | None:

@@ -336,6 +336,11 @@ async def may_come_late(c: Connection, channel: str, within: timedelta) -> bool:
     )
 
 
+async def is_open(c: Connection, channel: str) -> bool:
+    """Whether an attempt on the channel is open."""
+    return bool(await c.fetchval("select channel_open($1)", channel))
+
+
 async def is_ours(c: Connection, aanleverkenmerk: str) -> bool:
     """Whether some delivery here, of any firm, has this aanleverkenmerk."""
     return bool(await c.fetchval("select delivery_is_ours($1)", aanleverkenmerk))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import gateway.store
 from gateway.domain import delivery as rules
-from gateway.domain.delivery import Asked, Candidate, State, Timing, Verdict, judge
+from gateway.domain.delivery import Asked, Candidate, State, Timing, Verdict, judge, late
 from gateway.domain.sbr import Statusmelding
 from gateway.domain.soort import DEFAULTS
 
@@ -185,3 +185,20 @@ def test_backoff(tries, seconds):
 def test_backoff_grows_to_its_most(tries, retry, most):
     timing = Timing(retry=retry, retry_most=most)
     assert retry <= rules.backoff(tries, timing) <= rules.backoff(tries + 1, timing) <= most
+
+
+@pytest.mark.parametrize(
+    ("found", "sent", "busy", "told"),
+    [
+        ([OURS], State.ACCEPTED, False, [OURS]),
+        ([OURS], State.FINAL_OK, True, [OURS]),  # the receiver says whose it is
+        ([OTHERS], State.FINAL_OK, False, []),
+        ([MAYBE], State.FINAL_OK, False, [MAYBE]),
+        ([MAYBE], State.FINAL_OK, True, []),  # it may be what is being sent
+        ([OURS, MAYBE], State.ATTEMPT, False, []),
+        ([OURS], State.QUEUED, False, []),
+        ([OURS], State.HELD_UNAVAILABLE, False, []),
+    ],
+)
+def test_what_came_late(found, sent, busy, told):
+    assert late(found, sent, busy=busy) == told

@@ -6,8 +6,9 @@ import pytest
 
 from gateway.delivery.client import Client
 from gateway.delivery.outcomes import NotSent
-from gateway.domain.delivery import State
+from gateway.domain.delivery import Outcome, State
 from gateway.flows.delivering.lanes import step
+from gateway.store import deliveries
 from tests.filing.conftest import INSTANCES
 from tests.filing.test_rows import publication
 
@@ -101,6 +102,21 @@ async def test_a_kenmerk_of_which_nobody_tells_whose_it_is(office, resent, monke
     monkeypatch.setattr(Client, "message", no_message)
     comes_late(office, office.booked[0]["request"])
     assert await looks(office, resent) == [UNKNOWN]
+    assert await looks(office, resent) == [UNKNOWN]
+
+
+async def test_it_may_be_what_another_delivery_is_sending(office, resent, monkeypatch):
+    """Were it put aside as unknown, that delivery would not find its own, and send it twice."""
+    monkeypatch.setattr(Client, "message", no_message)
+    comes_late(office, office.booked[0]["request"])
+    at = await office.delivery(resent)
+    async with office.portal.db.tenant(office.firm.id) as c:
+        await c.execute("insert into attempt (firm, delivery, channel, message_id)"
+                        " values ($1, $2, $3, 'm')", office.firm.id, at.id, at.channel)  # fmt: skip
+    assert await looks(office, resent) == []
+    async with office.portal.db.tenant(office.firm.id) as c:
+        assert await c.fetchval("select count(*) from stranger") == 0
+        await deliveries.close_attempt(c, at.id, Outcome.NOT_SENT)
     assert await looks(office, resent) == [UNKNOWN]
 
 

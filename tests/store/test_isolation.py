@@ -16,7 +16,7 @@ ACROSS = {
     "ask_first", "ask_from_now",
     "attempts_go_on",
     # 0004_watch.sql
-    "channel_lost",
+    "channel_lost", "channel_open",
 }  # fmt: skip
 
 

@@ -160,7 +160,11 @@ async def watch(works: Works, case: Case) -> None:
         at = await deliveries.find(c, case.delivery.id, lock=True)
         if at is None:
             return
-        for one in rules.late(found, at.state):
+        # An attempt that ended since the question has its kenmerk by now.
+        known = await deliveries.known(c, at.channel, [one.kenmerk for one in found])
+        busy = await deliveries.is_open(c, at.channel)
+        new = [one for one in found if one.kenmerk not in known]
+        for one in rules.late(new, at.state, busy=busy):
             await deliveries.add_stranger(c, case.firm.id, at.channel, one.kenmerk)
             await changes.came_late(c, works, case, at, one.kenmerk, ours=bool(one.ours))
         await deliveries.watched(c, at.id, timedelta(seconds=case.timing.watch_every))

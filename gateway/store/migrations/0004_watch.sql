@@ -30,5 +30,12 @@ create function channel_lost(wanted text, since timestamptz) returns boolean
             where a.channel = wanted and a.outcome in ('not_arrived', 'decided')
               and a.ended_at > since);
     end;
-revoke all on function channel_lost from public;
-grant execute on function channel_lost to map_app;
+-- Whether an attempt on a channel is open, whichever firm's.
+create function channel_open(wanted text) returns boolean
+    language sql stable security definer set search_path = public
+    begin atomic
+        select exists (
+            select from attempt a where a.channel = wanted and a.outcome is null);
+    end;
+revoke all on function channel_lost, channel_open from public;
+grant execute on function channel_lost, channel_open to map_app;
