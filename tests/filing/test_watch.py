@@ -112,7 +112,8 @@ async def test_it_may_be_what_another_delivery_is_sending(office, resent, monkey
     at = await office.delivery(resent)
     async with office.portal.db.tenant(office.firm.id) as c:
         await c.execute("insert into attempt (firm, delivery, channel, message_id)"
-                        " values ($1, $2, $3, 'm')", office.firm.id, at.id, at.channel)  # fmt: skip
+                        " values ($1, $2, $3, 'm')",
+                        office.firm.id, at.id, at.channel)  # fmt: skip
     assert await looks(office, resent) == []
     async with office.portal.db.tenant(office.firm.id) as c:
         assert await c.fetchval("select count(*) from stranger") == 0
