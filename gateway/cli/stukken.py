@@ -1,5 +1,6 @@
 """`gateway stuk`: stukken from put-up to their end, as the back office handles them."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -33,16 +34,28 @@ def stuk_put_up(
     replaces: Annotated[
         str | None, typer.Option(help="Id of the stuk it takes the place of.")
     ] = None,
+    approver: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Usernames, one of whom must approve; 2:a,b,c is two of them. Repeated: the next"
+            " group, after the one before. Without: anybody with a mandate."
+        ),
+    ] = None,
     config: Folder = CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Put up a stuk; exit code 1 tells every fault."""
+    """Put up a stuk; exit code 1 tells every fault.
+
+    Noor approves, then her partner: --approver noor@x.example --approver jan@x.example
+
+    Both, in any order: --approver 2:noor@x.example,jan@x.example
+    """
 
     async def act(portal: Portal, of: Firm) -> dict[str, Any]:
         wish = intake.Wish(
             klant, soort, jaar, periode, [_part(p) for p in part], "beheer",
             deadline.date() if deadline else None, opmerking, relatiebeheerder, None,
-            UUID(replaces) if replaces else None,
+            UUID(replaces) if replaces else None, [_group(a) for a in approver or ()],
         )  # fmt: skip
         return {"stuk": str(await intake.put_up(portal, of, wish))}
 
@@ -56,6 +69,14 @@ def _part(text: str) -> intake.PartWish:
     if role not in {r.value for r in Role} or not id:
         raise Invalid({"part": f"{text!r} is not ROLE:SOURCE:ID"})
     return intake.PartWish(Role(role), source, id)
+
+
+def _group(text: str) -> intake.GroupWish:
+    """NUMBER:USERNAME,USERNAME; without a number it is one of them."""
+    found = re.fullmatch(r"(?:([0-9]{1,3}):)?(.*)", text.strip(), re.DOTALL)
+    need, names = found.groups() if found else (None, text)
+    people = [name.strip() for name in names.split(",") if name.strip()]
+    return intake.GroupWish(people, int(need or 1))
 
 
 @stuk_cli.command("withdraw")

@@ -6,14 +6,14 @@ Every fault is told, never only the first: a package shows them to a person who 
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
 from gateway import log
 from gateway.domain import media, payment, sbr
-from gateway.domain.accordering import Rule
+from gateway.domain.accordering import Group, Rule, mandated
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
 from gateway.domain.soort import Route, Soort
@@ -23,7 +23,9 @@ from gateway.domain.xbrl import instance as xbrl
 from gateway.errors import Invalid, PortalError, SourceError
 from gateway.flows import documents, notices
 from gateway.flows.portal import Portal
-from gateway.store import audit, klanten, mandates, stukken
+from gateway.flows.signing_in import as_username
+from gateway.flows.visitor import today
+from gateway.store import audit, klanten, mandates, persons, stukken
 from gateway.store.database import Connection
 from gateway.store.stukken import Duplicate, Stuk
 
@@ -42,8 +44,17 @@ class PartWish:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupWish:
+    """So many of these people, by their usernames."""
+
+    people: Sequence[str]
+    need: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """What is put up. rule: who must approve; None: anybody with a mandate. by: who puts it up."""
+    """What is put up. rule: who must approve; None: anybody with a mandate. by: who puts it up.
+    approvers: the rule by usernames, group after group; it goes before `rule`."""
 
     klant: str
     soort: str
@@ -56,6 +67,7 @@ class Wish:
     relatiebeheerder: str | None = None
     rule: Rule | None = None
     replaces: UUID | None = None
+    approvers: Sequence[GroupWish] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,8 @@ async def put_up(portal: Portal, firm: Firm, wish: Wish) -> UUID:
     soort = firm.soorten.get(wish.soort)
     async with portal.db.tenant(firm.id) as c:
         klant = await klanten.find(c, wish.klant)
-    faults = _faults(firm, wish, soort, klant)
+        wish, faults = await _named(c, wish, anybody=klant is None or soort is None)
+    faults |= _faults(firm, wish, soort, klant)
     if soort is None or klant is None or any(k.startswith("parts") for k in faults):
         raise Invalid(faults)
     read = await _read(portal, firm, klant, wish, faults)
@@ -86,6 +99,47 @@ async def put_up(portal: Portal, firm: Firm, wish: Wish) -> UUID:
         id = await _add(portal, c, firm, klant, soort, wish, read)
     log.get().info("stuk_put_up", firm=firm.id, stuk=str(id), soort=wish.soort)
     return id
+
+
+async def _named(c: Connection, wish: Wish, *, anybody: bool) -> tuple[Wish, dict[str, str]]:
+    """The wish with its approvers as its rule, or what is wrong with them. anybody: who has a
+    mandate cannot be said, because there is no such klant or soort."""
+    if not wish.approvers:
+        return wish, {}
+    held = await mandates.of_klanten(c, [wish.klant], invited=True)
+    able = None if anybody else mandated(held, wish.klant, wish.soort, today())
+    faults: dict[str, str] = {}
+    named: set[UUID] = set()
+    groups: list[Group] = []
+    for number, group in enumerate(wish.approvers):
+        people, told = await _people(c, group, able, named)
+        named |= people
+        groups.append(Group(people, group.need))
+        if told:
+            faults[f"approvers.{number}"] = " ".join(told)
+    return (wish, faults) if faults else (replace(wish, rule=Rule(tuple(groups))), {})
+
+
+async def _people(
+    c: Connection, group: GroupWish, able: frozenset[UUID] | None, named: Set[UUID]
+) -> tuple[frozenset[UUID], list[str]]:
+    """The people of a group, and its faults. named: who stands in a group before it."""
+    found: set[UUID] = set()
+    told: list[str] = []
+    names = [as_username(name) for name in group.people]
+    for name in names:
+        person = await persons.by_username(c, name)
+        if person is None:
+            told.append(f"Er is geen persoon {name}.")
+            continue
+        if person.id in named | found:
+            told.append(f"{name} staat er twee keer in.")
+        elif able is not None and person.id not in able:
+            told.append(f"{name} heeft geen mandaat of toegang voor deze klant en dit soort.")
+        found.add(person.id)
+    if not 0 < group.need <= len(set(names)):
+        told.append(f"{group.need} van {len(set(names))} kan niet.")
+    return frozenset(found), told
 
 
 def _faults(firm: Firm, wish: Wish, soort: Soort | None, klant: Klant | None) -> dict[str, str]:

@@ -9,17 +9,19 @@ from gateway.store.database import Connection
 
 
 async def of_klanten(
-    c: Connection, klanten: Sequence[str], *, person: UUID | None = None
+    c: Connection, klanten: Sequence[str], *, person: UUID | None = None, invited: bool = False
 ) -> list[Mandate]:
     """Every mandate for these klanten of people who may still sign in and have access; or those
-    of one person."""
+    of one person. invited: also of people who have yet to choose a password."""
     rows = await c.fetch(
         "select m.id, m.person, m.klant, m.soort, m.since, m.until from mandate m"
-        " join person p on p.firm = m.firm and p.id = m.person and p.state = 'active'"
+        " join person p on p.firm = m.firm and p.id = m.person"
+        " and (p.state = 'active' or $3 and p.state = 'invited')"
         " join access a on a.firm = m.firm and a.person = m.person and a.klant = m.klant"
         " where m.klant = any ($1) and ($2::uuid is null or m.person = $2)",
         list(klanten),
         person,
+        invited,
     )
     return [Mandate(**dict(r)) for r in rows]
 
