@@ -81,9 +81,9 @@ def reason(kind: str) -> str:
 
 
 def test_what_ships():
-    assert kinds()[:4] == ["local", "s3", "smb", "soap"]
+    assert kinds()[:5] == ["cmis", "local", "s3", "smb", "soap"]
     assert find("local") is LocalConnector
-    for kind in ("local", "s3", "smb", "soap"):
+    for kind in ("cmis", "local", "s3", "smb", "soap"):
         assert overview()[kind] is find(kind)
 
 

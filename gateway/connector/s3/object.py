@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from gateway.connector.contract import CHUNK, Entry
-from gateway.connector.s3.wire import translated
+from gateway.connector.outside import translated
 from gateway.errors import (
     ConditionFailed,
     IntegrityError,

@@ -6,7 +6,6 @@ Source: Amazon S3 API Reference (ListObjectsV2, Error Responses).
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -14,13 +13,13 @@ from urllib.parse import unquote_plus
 import aiohttp
 from yarl import URL
 
+from gateway.connector.outside import body, translated
 from gateway.connector.s3.sigv4 import Signer, encode_path, encode_query
 from gateway.domain.xml import Element, local, parse
 from gateway.errors import (
     AuthFailed,
     ConditionFailed,
     ConfigInvalid,
-    DeadlineExceeded,
     NotFound,
     PermissionDenied,
     ProtocolError,
@@ -140,25 +139,10 @@ class Bucket:
         except NotFound as e:  # a prefix is always found: this is no bucket
             raise ConfigInvalid(str(e), native=e.native, field="endpoint") from None
         with translated(Unavailable):
-            rows, more = _rows(await _body(response, _LONGEST_LISTING))
+            rows, more = _rows(await body(response, _LONGEST_LISTING))
         if len(rows) > limit or not all(row.key.startswith(prefix) for row in rows):
             raise ProtocolError("a listing holds keys that were not asked for")
         return rows, more
-
-
-@contextmanager
-def translated(cut: type[SourceError]) -> Iterator[None]:
-    """Raises aiohttp's errors as ours; `cut`: for an answer that ended before its end."""
-    try:
-        yield
-    except aiohttp.ServerTimeoutError as e:
-        raise DeadlineExceeded(phase="connect", native=type(e).__name__) from None
-    except aiohttp.ClientPayloadError as e:
-        raise cut("the answer ended early", native=type(e).__name__) from None
-    except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as e:
-        raise ProtocolError(f"not HTTP: {e}", native=type(e).__name__) from None
-    except (aiohttp.ClientError, OSError) as e:
-        raise Unavailable(str(e), native=type(e).__name__) from None
 
 
 def failure(
@@ -194,7 +178,7 @@ async def _failure(response: aiohttp.ClientResponse) -> SourceError:
     """The error in an answer; whatever is wrong with its body, the status still counts."""
     try:
         with translated(Unavailable):
-            root = parse(await _body(response, _LONGEST_ERROR))
+            root = parse(await body(response, _LONGEST_ERROR))
         found = {local(e.tag): (e.text or "").strip() for e in root}
     except SourceError:
         found = {}
@@ -209,20 +193,9 @@ async def _failure(response: aiohttp.ClientResponse) -> SourceError:
     )
 
 
-async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body of a small answer. Raises ProtocolError when it is not small."""
-    body = bytearray()
-    async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > most:
-            response.close()
-            raise ProtocolError(f"an answer of more than {most} bytes")
-    return bytes(body)
-
-
-def _rows(body: bytes) -> tuple[list[Row], str]:
+def _rows(data: bytes) -> tuple[list[Row], str]:
     """Objects of a ListBucketResult, and the token for the rest. Raises ProtocolError."""
-    root = parse(body)
+    root = parse(data)
     if local(root.tag) != "ListBucketResult":
         raise ProtocolError(f"a listing was expected, not {local(root.tag)[:40]}")
     space = str(root.tag).removesuffix("ListBucketResult")
