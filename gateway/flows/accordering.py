@@ -102,14 +102,33 @@ async def count(portal: Portal, visitor: Visitor) -> int:
 
 
 async def overview(
-    portal: Portal, visitor: Visitor, *, state: str, jaar: int | None, soort: str
+    portal: Portal,
+    visitor: Visitor,
+    *,
+    state: str,
+    jaar: int | None,
+    soort: str,
+    search: str = "",
 ) -> list[Task]:
-    """Every stuk of the visitor's organisations, filtered; the empty filter is [Alle]."""
+    """Every stuk of the visitor's organisations, filtered; the empty filter is [Alle]. search:
+    words that all stand in its klant, type, periode or year, as the visitor reads them."""
     known = {s.value for s in State}
     states = [State(state)] if state in known else None
+    language = visitor.language
+    titles = {
+        key: f"{one.title.in_(language)} {one.short.in_(language)}"
+        for key, one in visitor.firm.soorten.items()
+    }
     async with portal.db.tenant(visitor.firm.id) as c:
-        numbers = [k.number for k in visitor.klanten]
-        found = await stukken.of_klanten(c, numbers, states=states, jaar=jaar, soort=soort or None)
+        found = await stukken.of_klanten(
+            c,
+            [k.number for k in visitor.klanten],
+            states=states,
+            jaar=jaar,
+            soort=soort or None,
+            words=search.split(),
+            titles=titles,
+        )
         return await _tasks(c, visitor, [s for s in found if s.state is not State.CONCEPT])
 
 

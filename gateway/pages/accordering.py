@@ -143,6 +143,7 @@ async def _overview(request: web.Request) -> tuple[dict[str, str], list[Task]]:
         "status": query.get("status", ""),
         "jaar": jaar if jaar.isascii() and jaar.isdigit() and len(jaar) == 4 else "",
         "type": kind if (kind := query.get("type", "")) in signed_in(request).firm.soorten else "",
+        "zoek": _words(query.get("zoek", "")),
     }
     found = await flow.overview(
         portal(request),
@@ -150,8 +151,14 @@ async def _overview(request: web.Request) -> tuple[dict[str, str], list[Task]]:
         state=chosen["status"],
         jaar=int(chosen["jaar"]) if chosen["jaar"] else None,
         soort=chosen["type"],
+        search=chosen["zoek"],
     )
     return chosen, found
+
+
+def _words(text: str) -> str:
+    """What somebody searches for, with one blank between words and no sign that cannot be read."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:100]
 
 
 @ROUTES.get("/accordering/overzicht.csv", Access.SESSION)

@@ -1,6 +1,7 @@
 """Stukken, their parts, who saw them and who approved them. Sealed values stay sealed here."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -170,21 +171,40 @@ async def of_klanten(
     states: Iterable[State] | None = None,
     jaar: int | None = None,
     soort: str | None = None,
+    words: Sequence[str] = (),
+    titles: Mapping[str, str] | None = None,
     limit: int = 1000,
 ) -> list[Stuk]:
-    """Stukken of these klanten, by deadline and then the newest first. None: any."""
+    """Stukken of these klanten, by deadline and then the newest first. None: any.
+
+    words: each stands in the klant's name or number, the periode, the year or the title, in any
+    case. titles: what a soort is called; a soort that is not there, by its id.
+    """
+    called = dict(titles or {})
     rows = await c.fetch(
-        f"select {_COLUMNS} {_FROM} where s.klant = any ($1)"
+        f"select {_COLUMNS} {_FROM}"
+        " left join unnest($6::text[], $7::text[]) as t (soort, title) on t.soort = s.soort"
+        " where s.klant = any ($1)"
         " and ($2::text[] is null or s.state = any ($2)) and ($3::int is null or s.jaar = $3)"
         " and ($4::text is null or s.soort = $4)"
-        " order by s.deadline nulls last, s.created_at desc limit $5",
+        " and concat_ws(' ', k.name, k.number, s.periode, s.jaar, coalesce(t.title, s.soort))"
+        " ilike all ($5)"
+        " order by s.deadline nulls last, s.created_at desc limit $8",
         list(klanten),
         None if states is None else [str(s) for s in states],
         jaar,
         soort,
+        [_anywhere(word) for word in words],
+        list(called),
+        list(called.values()),
         limit,
     )
     return [_stuk(r) for r in rows]
+
+
+def _anywhere(word: str) -> str:
+    """A pattern of LIKE: this word as it is, with anything around it."""
+    return "%" + re.sub(r"([\\%_])", r"\\\1", word) + "%"
 
 
 async def with_deadline(c: Connection, states: Iterable[State]) -> list[Stuk]:

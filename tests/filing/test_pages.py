@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from urllib.parse import urlencode
 
 import pytest
 
@@ -233,6 +234,75 @@ async def test_row_172_as_csv_that_runs_nothing(inside, office):
     rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=";"))
     assert rows[0][:5] == ["Deadline", "Type", "Periode", "Jaar", "Klant"]
     assert rows[1][4] == "' =HYPERLINK(1)"
+
+
+@pytest.fixture
+async def four(inside, office):
+    """Stukken of two klanten, kinds and periods, in the browser of who may see them all."""
+    from gateway.domain.klant import Klant
+    from gateway.flows import people
+
+    browser, first = inside
+    other = Klant("400200", "Café Één & 100%_Zn\\ B.V.")
+    await people.put_klanten(office.portal, office.firm, [other])
+    await people.grant(office.portal, office.firm, "sanne@bakkerij.example", other.number)
+    await office.put_up("vpb", periode="2025", jaar=2025)
+    for tag, periode in ((1, "2e kwartaal"), (2, "3e kwartaal")):
+        id = await office.put_up(tag=tag, periode=periode)
+    async with office.portal.db.tenant(office.firm.id) as c:
+        await c.execute("update stuk set klant = $1 where id = $2", other.number, id)
+    return browser, first
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("", 4), ("bakkerij", 3), ("BAKKERIJ", 3), ("400100", 3), ("café één", 1), ("CAFÉ", 1),
+        ("omzetbelasting", 3), ("kwartaal", 3), ("2e kwartaal bakkerij", 1), ("2025", 1),
+        ("btw", 3), ("bakkerij café", 0), ("  brood   vennootschap ", 1),
+        ("%", 1), ("_", 1), ("\\", 1), ("100%_zn\\", 1), ("1_0%", 0), ("' or 1=1 --", 0),
+        ("\0bakkerij\x1b", 3), ("privékilometers", 0), ("x" * 5000, 0),
+    ],
+)  # fmt: skip
+async def test_search_in_the_overview(four, search, found):
+    """In what the visitor reads in the list, in any case, as it is typed."""
+    browser, _ = four
+    await browser.get(f"/accordering/overzicht?{urlencode({'zoek': search})}")
+    assert f"Gevonden: {found}" in browser.text
+    text = await browser.get(f"/accordering/overzicht.csv?{urlencode({'zoek': search})}")
+    assert len(list(csv.reader(io.StringIO(text), delimiter=";"))) == found + 1
+
+
+async def test_search_goes_with_the_filters_and_into_the_csv(four):
+    browser, _ = four
+    await browser.get("/accordering/overzicht")
+    assert '<label for="zoek">Zoeken</label>' in browser.page
+    await browser.get(
+        "/accordering/overzicht?status=te_accorderen&jaar=2026&type=ob&zoek=%22brood"
+    )
+    assert 'value="&#34;brood"' in browser.page
+    assert "Maak het zoekveld leeg" in browser.text
+    await browser.get("/accordering/overzicht?jaar=2026&type=ob&zoek=brood+%26")
+    assert "Gevonden: 0" in browser.text
+    await browser.get("/accordering/overzicht?jaar=2026&type=ob&zoek=brood")
+    assert "Gevonden: 2" in browser.text
+    export = re.search(r'href="(/accordering/overzicht.csv[^"]*)"', browser.page)[1]
+    text = await browser.get(export.replace("&amp;", "&"))
+    rows = list(csv.reader(io.StringIO(text), delimiter=";"))[1:]
+    assert {row[4] for row in rows} == {"Bakkerij Het Brood B.V."}
+    assert sorted(row[2] for row in rows) == ["1e kwartaal", "2e kwartaal"]
+
+
+async def test_search_in_the_language_of_the_visitor(four):
+    browser, _ = four
+    await browser.get("/accordering/overzicht?zoek=vat")
+    assert "Gevonden: 0" in browser.text
+    await browser.post("/taal", taal="en", terug="/accordering/overzicht")
+    await browser.get("/accordering/overzicht?zoek=vat+return")
+    assert '<label for="zoek">Search</label>' in browser.page
+    assert "Found: 3" in browser.text
+    await browser.get("/accordering/overzicht?zoek=omzetbelasting")
+    assert "Found: 0" in browser.text
 
 
 async def test_another_klants_stuk_is_404_on_every_address(inside, office):
