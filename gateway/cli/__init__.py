@@ -16,6 +16,7 @@ from gateway.cli.evidence import audit_cli, proof_cli
 from gateway.cli.people import klant_cli, mandate_cli, person_cli
 from gateway.cli.simulate import simulate_cli
 from gateway.cli.stukken import stuk_cli
+from gateway.cli.wsdl import wsdl_cli
 from gateway.demo import world
 from gateway.errors import PortalError
 from gateway.notify.mail import Mailer
@@ -32,6 +33,7 @@ for _group, _name in (
     (proof_cli, "proof"),
     (audit_cli, "audit"),
     (simulate_cli, "simulate"),
+    (wsdl_cli, "wsdl"),
 ):
     cli.add_typer(_group, name=_name)
 

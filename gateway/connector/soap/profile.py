@@ -88,10 +88,16 @@ class Wsdl(Pinned):
     imports: dict[str, Pinned] = {}
 
 
+class Brought(Model):
+    """A WSDL that `gateway wsdl pin` brought in, under the name of its folder in ``wsdl``."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+
 class Service(Model):
     """One WSDL. path: below the source's `url`."""
 
-    wsdl: Wsdl
+    wsdl: Wsdl | Brought
     path: str = Field(pattern=r"^[^/?#\s][^?#\s]*$")
 
 

@@ -17,8 +17,10 @@ from zeep.exceptions import Error as ZeepError
 from zeep.transports import Transport
 from zeep.wsdl.bindings import Soap12Binding
 
+from gateway.connector.soap import pin as soappin
 from gateway.connector.soap.profile import (
     Arguments,
+    Brought,
     Call,
     Pinned,
     Profile,
@@ -85,12 +87,26 @@ def _pinned(pin: Pinned, folders: Sequence[Path]) -> tuple[str, bytes]:
     return str(path.resolve()), data
 
 
+def _brought(name: str, folders: Sequence[Path]) -> tuple[str, Mapping[str, bytes]]:
+    """What `gateway wsdl pin` keeps under a name, by the paths that zeep will ask for."""
+    folder = next((f / name for f in folders if (f / name).is_dir()), folders[0] / name)
+    main, files = soappin.read(folder)
+    place = folder.resolve()
+    return str(place / main), {str(place / n): data for n, data in files.items()}
+
+
 def _client(service: Service, folders: Sequence[Path]) -> Client:
+    if isinstance(service.wsdl, Brought):
+        return _loaded(*_brought(service.wsdl.name, folders))
     name, data = _pinned(service.wsdl, folders)
     files = {name: data}
     for location, pin in service.wsdl.imports.items():
         local, content = _pinned(pin, folders)
         files[local] = files[location] = content
+    return _loaded(name, files)
+
+
+def _loaded(name: str, files: Mapping[str, bytes]) -> Client:
     # Not forbid_external: an import that is pinned may well be an address.
     settings = Settings(strict=True, forbid_dtd=True, forbid_entities=True)
     try:
@@ -103,8 +119,20 @@ def _client(service: Service, folders: Sequence[Path]) -> Client:
         LookupError,
         TypeError,
         AttributeError,
+        RecursionError,
     ) as e:
-        raise ConfigInvalid(f"{service.wsdl.file}: {e}", field="profile") from None
+        raise ConfigInvalid(f"{Path(name).name}: {e}", field="profile") from None
+
+
+def described(main: str, files: Mapping[str, bytes]) -> Mapping[str, Sequence[str]]:
+    """The operations of a WSDL by its ports, as a source would read it. Raises ConfigInvalid."""
+    place = Path("/wsdl")
+    client = _loaded(str(place / main), {str(place / n): d for n, d in files.items()})
+    return {
+        f"{service.name}.{port.name}": sorted(port.binding.all())
+        for service in client.wsdl.services.values()
+        for port in service.ports.values()
+    }
 
 
 def _operation(client: Client, url: str, call: Call, changed: Arguments) -> Operation:
