@@ -10,6 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway import log
+from gateway.api import app as api
 from gateway.api import health
 from gateway.domain import throttle
 from gateway.domain.keys import Keys
@@ -33,6 +34,7 @@ from gateway.pages import (
     welkom,
 )
 from gateway.pages.context import PORTAL, PROXIES
+from gateway.scan import Scanner
 from gateway.settings import Settings
 from gateway.store.database import Database
 
@@ -78,6 +80,7 @@ async def opened(settings: Settings) -> AsyncIterator[Portal]:
             events=events(db),
             budget=gateway.budget,
             destinations=gateway.destinations,
+            scanner=Scanner(gateway.scanner) if gateway.scanner else None,
         )
 
 
@@ -105,6 +108,7 @@ def build(
     app.on_response_prepare.append(security.protect)
     for module in (assets, kantoor, inloggen, welkom, dossier, accordering, beheer):
         module.ROUTES.add_to(app)
+    app.add_subapp(api.PREFIX, api.build(portal, proxies))
     health.add_to(app, portal, metrics_token)
     return app
 

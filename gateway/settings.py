@@ -156,6 +156,12 @@ class Gateway(Model):
         description="file outside the database that remembers the last attempt; with several"
         " worker machines on a shared disk. It tells that an old backup was put back",
     )
+    scanner: str = Field(
+        default="",
+        pattern=r"^(unix:/\S+|tcp://[^\s:/]+:\d+)?$",
+        description="clamd that looks at what comes in: unix:/run/clamav/clamd.ctl or"
+        " tcp://127.0.0.1:3310; empty: nothing does",
+    )
     operations: MailAddress | Literal[""] = Field(
         default="", description="who hears that a shared certificate ends; empty: the log alone"
     )

@@ -13,6 +13,7 @@ from gateway import __version__, app, log, settings, worker
 from gateway.cli.common import CONFIG, Folder, Json, fail, read_settings, run, tell
 from gateway.cli.config import config_cli
 from gateway.cli.evidence import audit_cli, proof_cli
+from gateway.cli.packages import package_cli
 from gateway.cli.people import klant_cli, mandate_cli, person_cli
 from gateway.cli.simulate import simulate_cli
 from gateway.cli.stukken import stuk_cli
@@ -30,6 +31,7 @@ for _group, _name in (
     (klant_cli, "klant"),
     (mandate_cli, "mandate"),
     (stuk_cli, "stuk"),
+    (package_cli, "package"),
     (proof_cli, "proof"),
     (audit_cli, "audit"),
     (simulate_cli, "simulate"),

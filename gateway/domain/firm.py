@@ -166,6 +166,15 @@ def safe_part(text: str) -> bool:
     )
 
 
+class Intake(Model):
+    """Where documents go that a package sends with a stuk: a source that can be written, and a
+    published folder in the klant's place."""
+
+    source: str
+    folder: str
+    most_mib: int = Field(default=2048, ge=1, le=10240, description="of one document")
+
+
 class SmsStyle(Model):
     """Who a text message comes from: at most 11 letters and digits (GSM alphanumeric sender)."""
 
@@ -204,6 +213,9 @@ class Firm(Certified):
     passwords: Literal["veilig", "handleiding-2018"] = "veilig"
     sessions: SessionRules = SessionRules()
     sources: tuple[Source, ...] = ()
+    intake: Intake | None = Field(
+        default=None, description="for stukken by content; empty: by reference only"
+    )
     soorten: dict[SoortKey, Soort] = Field(
         default_factory=lambda: dict(soort.DEFAULTS),
         description="changes to the kinds of stukken, and kinds of one's own (docs/operations.md)",
@@ -224,6 +236,10 @@ class Firm(Certified):
             twice = {n for n in names if names.count(n) > 1}
             if twice:
                 raise ValueError(f"{what} {', '.join(sorted(twice))} stands there twice")
+        if self.intake is not None:
+            source = self.source(self.intake.source)
+            if source is None or source.category_of(tuple(self.intake.folder.split("/"))) is None:
+                raise ValueError("intake: no such source, or its folder is not published")
         return self
 
     def employee(self, id: str | None) -> Employee:

@@ -14,7 +14,7 @@ def client(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> s
     """
     hops = [h.strip() for line in forwarded for h in line.split(",")]
     address = peer
-    while hops and _trusted(address, proxies):
+    while hops and trusted(address, proxies):
         nearer = hops.pop()
         if _parsed(nearer) is None:
             break
@@ -29,7 +29,8 @@ def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _trusted(text: str, proxies: Sequence[Network]) -> bool:
+def trusted(text: str, proxies: Sequence[Network]) -> bool:
+    """Whether an address is that of a trusted proxy."""
     address = _parsed(text)
     return address is not None and any(
         address in n for n in proxies if n.version == address.version

@@ -6,12 +6,13 @@ Every fault is told, never only the first: a package shows them to a person who 
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
 from gateway import log
+from gateway.connector.contract import Entry
 from gateway.domain import media, payment, sbr
 from gateway.domain.accordering import Group, Rule, mandated
 from gateway.domain.firm import Firm
@@ -78,16 +79,21 @@ class _Read:
     instance: xbrl.Instance | None
 
 
+class Twice(Invalid):
+    """The stuk stands there already. id: of that one, when it is known."""
+
+    def __init__(self, faults: Mapping[str, str], id: UUID | None) -> None:
+        super().__init__(faults)
+        self.id = id
+
+
 async def put_up(portal: Portal, firm: Firm, wish: Wish) -> UUID:
     """The new stuk, waiting for its client. Raises Invalid with every fault, by field.
 
     A duplicate is the fault "content", with the id of the stuk that stands there.
     """
     soort = firm.soorten.get(wish.soort)
-    async with portal.db.tenant(firm.id) as c:
-        klant = await klanten.find(c, wish.klant)
-        wish, faults = await _named(c, wish, anybody=klant is None or soort is None)
-    faults |= _faults(firm, wish, soort, klant)
+    wish, klant, faults = await _asked(portal, firm, wish)
     if soort is None or klant is None or any(k.startswith("parts") for k in faults):
         raise Invalid(faults)
     read = await _read(portal, firm, klant, wish, faults)
@@ -99,6 +105,35 @@ async def put_up(portal: Portal, firm: Firm, wish: Wish) -> UUID:
         id = await _add(portal, c, firm, klant, soort, wish, read)
     log.get().info("stuk_put_up", firm=firm.id, stuk=str(id), soort=wish.soort)
     return id
+
+
+async def precheck(portal: Portal, firm: Firm, wish: Wish) -> Klant:
+    """The klant of a wish whose parts are still to come (those with an empty id). Raises Invalid
+    with every fault that can be told without them."""
+    _, klant, faults = await _asked(portal, firm, wish)
+    if klant is None or faults:
+        raise Invalid(faults)
+    return klant
+
+
+async def check_instance(firm: Firm, soort: str, name: str, data: bytes) -> None:
+    """Whether an instance can be filed, before it stands in a source. Raises Invalid."""
+    entry = Entry(id=name, name=name)
+    read = documents.Read(entry, len(data), hashlib.sha256(data).hexdigest(), data)
+    faults = await asyncio.to_thread(_instance_faults, read, firm.soorten[soort], "")
+    if faults:
+        raise Invalid({k.lstrip("."): v for k, v in faults.items()})
+
+
+async def _asked(
+    portal: Portal, firm: Firm, wish: Wish
+) -> tuple[Wish, Klant | None, dict[str, str]]:
+    """The wish with its rule, its klant, and what is wrong with it."""
+    soort = firm.soorten.get(wish.soort)
+    async with portal.db.tenant(firm.id) as c:
+        klant = await klanten.find(c, wish.klant)
+        wish, faults = await _named(c, wish, anybody=klant is None or soort is None)
+    return wish, klant, faults | _faults(firm, wish, soort, klant)
 
 
 async def _named(c: Connection, wish: Wish, *, anybody: bool) -> tuple[Wish, dict[str, str]]:
@@ -177,7 +212,7 @@ def _part_faults(firm: Firm, wish: Wish, soort: Soort) -> dict[str, str]:
     elif Role.AKKOORD not in roles and Role.INSTANCE not in roles:
         found["parts"] = "Er is een akkoorddocument nodig: iets wat de klant kan lezen."
     for i, part in enumerate(wish.parts):
-        if firm.source(part.source) is None:
+        if part.id and firm.source(part.source) is None:
             found[f"parts.{i}.source"] = f"Er is geen bron {part.source}."
     return found
 
@@ -244,7 +279,9 @@ async def _checked(
     async with portal.db.tenant(firm.id) as c:
         found = await stukken.duplicate(c, klant.number, _key(firm, soort), _content(read))
         known = await mandates.identities(c, klant.number, soort.identity)
-    faults = {"content": _twice(found)} if found else {}
+    if found:
+        raise Twice({"content": _twice(found)}, found)
+    faults: dict[str, str] = {}
     if soort.files and read.instance is not None:
         numbers = {n for scheme, n in read.instance.identifiers if scheme == soort.scheme}
         digests = {portal.keys.digest("identity", soort.identity, n) for n in numbers}
@@ -315,7 +352,7 @@ async def _add(
     try:
         id = await stukken.add(c, firm.id, fields, wish.rule or Rule(), rows)
     except Duplicate as e:  # another request was first
-        raise Invalid({"content": _twice(e.id)}) from e
+        raise Twice({"content": _twice(e.id)}, e.id) from e
     await audit.record(
         c, "stuk_put_up", firm=firm.id, klant=klant.number, subject=f"stuk:{id}",
         data={"manifest": fields["manifest"], "soort": wish.soort, "by": wish.by,

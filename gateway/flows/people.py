@@ -26,8 +26,8 @@ LIFETIMES = {"password": timedelta(hours=1), "invitation": timedelta(hours=72)}
 NO_MOBILE = "Vul een mobiel nummer in, bijvoorbeeld 06 12345678."
 NOT_EQUAL = "De twee wachtwoorden zijn niet gelijk."
 NO_MAIL = "Vul een e-mailadres in."
-_MAIL = re.compile(r"[^@\s<>\"(),:;\\\[\]]+@[^@\s<>\"(),:;\\\[\]]+\.[^@\s<>\"(),:;\\\[\]]+")
-_KLANT_NUMBER = re.compile(r"[\w./-]{1,40}", re.ASCII)
+MAIL = re.compile(r"[^@\s<>\"(),:;\\\[\]]+@[^@\s<>\"(),:;\\\[\]]+\.[^@\s<>\"(),:;\\\[\]]+")
+KLANT_NUMBER = re.compile(r"[\w./-]{1,40}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ async def add(
     username = as_username(username)
     name = " ".join(name.split()) or username
     faults = {} if number else {"mobile": NO_MOBILE}
-    if not _MAIL.fullmatch(username):
+    if not MAIL.fullmatch(username):
         faults["username"] = NO_MAIL
     async with portal.db.tenant(firm.id) as c:
         for klant in klanten_of:
@@ -75,11 +75,11 @@ async def add(
         person = await persons.add(c, firm.id, username, name, role)
         if person is None:
             raise Invalid({"username": "Deze gebruikersnaam bestaat al."})
-        await _set_mobile(portal, c, person, number)
+        await put_mobile(portal, c, person, number)
         for klant in klanten_of:
             await klanten.grant(c, firm.id, person.id, klant)
         await audit.record(c, "person_added", firm=firm.id, person=person.id)
-        await _mail_link(portal, c, firm, person, "invitation")
+        await mail_link(portal, c, firm, person, "invitation")
     return person
 
 
@@ -90,7 +90,7 @@ async def set_mobile(portal: Portal, firm: Firm, username: str, mobile: str) -> 
         raise Invalid({"mobile": NO_MOBILE})
     async with portal.db.tenant(firm.id) as c:
         person = await _known(c, username)
-        await _set_mobile(portal, c, person, number)
+        await put_mobile(portal, c, person, number)
         await sessions.end_all(c, person.id)
         await audit.record(c, "mobile_changed", firm=firm.id, person=person.id)
 
@@ -103,7 +103,7 @@ async def reset(portal: Portal, firm: Firm, username: str) -> None:
             c, person.id, State.INVITED, of=frozenset({State.DISABLED, State.DEACTIVATED})
         )
         await audit.record(c, "password_reset_by_firm", firm=firm.id, person=person.id)
-        await _mail_link(portal, c, firm, person, "invitation")
+        await mail_link(portal, c, firm, person, "invitation")
 
 
 async def disable(portal: Portal, firm: Firm, username: str) -> None:
@@ -158,7 +158,8 @@ async def _known(c: Connection, username: str) -> Person:
     return person
 
 
-async def _set_mobile(portal: Portal, c: Connection, person: Person, number: str) -> None:
+async def put_mobile(portal: Portal, c: Connection, person: Person, number: str) -> None:
+    """Keep a number that was checked, sealed."""
     await persons.set_mobile(
         c,
         person.id,
@@ -167,9 +168,10 @@ async def _set_mobile(portal: Portal, c: Connection, person: Person, number: str
     )
 
 
-async def _mail_link(
+async def mail_link(
     portal: Portal, c: Connection, firm: Firm, person: Person, purpose: str
 ) -> None:
+    """Mail a link to choose a password. purpose: of `LIFETIMES`."""
     token = keys.token()
     expires = now() + LIFETIMES[purpose]
     await links.add(c, firm.id, keys.fingerprint(token), person.id, purpose, expires)
@@ -201,14 +203,14 @@ async def forgot_password(portal: Portal, firm: Firm | None, username: str, orig
                 person = await persons.by_username(c, username)
                 if person is not None and person.state in RETURNS:
                     await audit.record(c, "password_forgotten", firm=one.id, person=person.id)
-                    await _mail_link(portal, c, one, person, "password")
+                    await mail_link(portal, c, one, person, "password")
 
 
 async def forgot_username(portal: Portal, firm: Firm | None, given: str, origin: From) -> None:
     """ "Gebruikersnaam vergeten?": mail it to whoever has this mobile number or, at a firm's own
     page, access to the klant of this number. Raises Invalid for what is neither, and TooMany."""
     number = phone.mobile(given, portal.sms_countries)
-    klant = given.strip() if firm and _KLANT_NUMBER.fullmatch(given.strip()) else None
+    klant = given.strip() if firm and KLANT_NUMBER.fullmatch(given.strip()) else None
     if number is None and klant is None:
         raise Invalid({"mobiel": NO_MOBILE})
     await _allow_mail(portal, number or f"{firm.id if firm else ''} {klant}", origin)

@@ -12,6 +12,7 @@ from gateway.flows.listings import Listings
 from gateway.flows.passwords import Passwords
 from gateway.flows.sources import Sources
 from gateway.notify.sms import SmsSender
+from gateway.scan import Scanner
 from gateway.store import audit, sessions
 from gateway.store.batch import Batch
 from gateway.store.database import Database
@@ -46,7 +47,8 @@ class Portal:
     """The running installation. Made once by gateway.app or gateway.worker.
 
     base_url: start of every link, without a slash at the end. also: other host names of it.
-    budget: seconds that a dossier page waits for its sources.
+    budget: seconds that a dossier page waits for its sources. scanner: looks at what comes in;
+    None: nothing does.
     """
 
     product: str
@@ -65,3 +67,4 @@ class Portal:
     events: Events
     budget: float
     destinations: Mapping[str, Destination] = field(default_factory=dict)
+    scanner: Scanner | None = None

@@ -34,9 +34,8 @@ _CHECKS = {"BTW": numbers.ob, "Fi": numbers.fiscal, "kvk": numbers.kvk}
 
 async def identify(portal: Portal, firm: Firm, klant: str, type: str, number: str) -> None:
     """A klant's number at the receivers; only its keyed digest is kept. Raises Invalid."""
-    plain = number.strip().upper().removeprefix("NL").replace(".", "").replace(" ", "")
-    good = _CHECKS.get(type)
-    if good is not None and not good(plain):
+    plain = plain_number(type, number)
+    if plain is None:
         raise Invalid({"nummer": f"Dit is geen geldig nummer van het type {type}."})
     async with portal.db.tenant(firm.id) as c:
         if await klanten.find(c, klant) is None:
@@ -44,6 +43,13 @@ async def identify(portal: Portal, firm: Firm, klant: str, type: str, number: st
         digest = portal.keys.digest("identity", type, plain)
         await mandates.put_identity(c, firm.id, klant, type, digest)
         await audit.record(c, "klant_identified", firm=firm.id, klant=klant, data={"type": type})
+
+
+def plain_number(type: str, number: str) -> str | None:
+    """A number at a receiver without its dress; None when it is not one of that type."""
+    plain = number.strip().upper().removeprefix("NL").replace(".", "").replace(" ", "")
+    good = _CHECKS.get(type)
+    return plain if plain and (good is None or good(plain)) else None
 
 
 async def give_mandate(

@@ -76,6 +76,17 @@ async def add(c: Connection, firm: str, username: str, name: str, role: Role) ->
     return _person(row) if row else None
 
 
+async def rename(c: Connection, id: UUID, name: str) -> None:
+    """Another name."""
+    await c.execute("update person set name = $2 where id = $1", id, name)
+
+
+async def mobile_digest(c: Connection, id: UUID) -> str | None:
+    """The keyed digest of a person's number."""
+    found: str | None = await c.fetchval("select mobile_digest from person where id = $1", id)
+    return found
+
+
 async def set_mobile(c: Connection, id: UUID, sealed: str, digest: str) -> None:
     """Another mobile number."""
     await c.execute(

@@ -84,7 +84,8 @@ sources:
     title: {{nl: Kantoormap, en: Office folder}}
     kind: local
     categories: [{{name: {{nl: Stukken, en: Documents}}, folder: Stukken}}]
-    options: {{path: {folder}}}
+    options: {{path: {folder}, writable: true}}
+intake: {{source: map, folder: Stukken}}
 soorten:
   ob: {{payee: {{name: Voorbeeld Belastingdienst, iban: NL02ABNA0123456789}}}}
   vpb: {{route: backoffice}}

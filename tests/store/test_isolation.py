@@ -17,6 +17,8 @@ ACROSS = {
     "attempts_go_on",
     # 0004_watch.sql
     "channel_lost", "channel_open",
+    # 0006_package.sql
+    "firms_with_events", "firms_with_webhooks",
 }  # fmt: skip
 
 
@@ -67,6 +69,16 @@ async def _fill_stukken(owner, firm: str, person) -> None:
         "insert into reply (firm, delivery, kind, message_id, envelope)"
         " select firm, id, 'status', 'm', '' from delivery where firm = $1",
         "insert into stranger (firm, channel, kenmerk) values ($1, 'c', 'k')",
+        "insert into package (firm, name) values ($1, 'p')",
+        "insert into api_key (firm, package, digest, scopes)"
+        " select firm, id, firm || 'd', '[]' from package where firm = $1",
+        "insert into idempotency (firm, package, key, request)"
+        " select firm, id, 'k', 'r' from package where firm = $1",
+        "insert into webhook (firm, package, url, secret_sealed, cursor)"
+        " select firm, id, 'u', '', 0 from package where firm = $1",
+        "insert into webhook_event (firm, webhook, number, subject)"
+        " select firm, id, 1, 's' from webhook where firm = $1",
+        "insert into processed (firm, mailbox, document) values ($1, 'm', 'd')",
         "insert into warning (firm, subject, step) values ($1, 's', 7)",
         "insert into checkpoint (firm, number, hash, key, signature) values ($1, 1, '', '', '')",
     ):

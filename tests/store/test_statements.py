@@ -16,6 +16,7 @@ from gateway import store
 from gateway.domain import chain, delivery, sbr, soort, stuk
 from gateway.domain.accordering import Rule
 from gateway.domain.klant import Klant
+from gateway.domain.package import Scope
 from gateway.domain.person import Role, State
 from gateway.domain.session import Stage
 from gateway.domain.throttle import ACCOUNT, Limit
@@ -38,6 +39,7 @@ VALUES: dict[Any, Any] = {
     stuk.State: stuk.State.APPROVED, deliveries.Delivery: _DELIVERY,
     delivery.State: delivery.State.ATTEMPT, delivery.Outcome: delivery.Outcome.DECIDED,
     sbr.Statusmelding: sbr.Statusmelding("k", "100", NOW, ""),
+    Scope: Scope.STATUS,
     chain.Checkpoint: chain.Checkpoint("een", 1, "h", NOW.isoformat(), "k", "s"),
     str: "x", int: 1, bool: True, datetime: NOW, UUID: NOBODY, Role: Role.CLIENT,
     State: State.ACTIVE, Limit: ACCOUNT, Klant: Klant("1", "K"),

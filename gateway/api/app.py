@@ -1,0 +1,39 @@
+"""The interface for packages as one application, put below /api/v1."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from gateway.api import documenten, gebeurtenissen, klanten, openapi, stukken
+from gateway.api.operation import PORTAL, PROXIES, Operation, route
+from gateway.api.problem import Problem
+from gateway.domain.proxy import Network
+from gateway.flows.portal import Portal
+
+PREFIX = "/api/v1"
+
+
+def operations() -> list[Operation]:
+    """Every operation there is."""
+    modules = (klanten, documenten, stukken, gebeurtenissen)
+    return [one for module in modules for one in module.OPERATIONS.all]
+
+
+def build(portal: Portal, proxies: Sequence[Network] = ()) -> web.Application:
+    """proxies: whose word about a client certificate is believed."""
+    app = web.Application(client_max_size=0)
+    app[PORTAL], app[PROXIES] = portal, proxies
+    every = operations()
+    described = openapi.describe(every, portal.base_url + PREFIX)
+
+    async def description(_: web.Request) -> web.Response:
+        return web.json_response(described)
+
+    async def unknown(_: web.Request) -> web.Response:
+        return Problem(404).response()
+
+    app.router.add_get("/openapi.json", description)
+    for one in every:
+        app.router.add_route(one.method, one.path, route(one))
+    app.router.add_route("*", "/{tail:.*}", unknown)
+    return app

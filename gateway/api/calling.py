@@ -1,0 +1,133 @@
+"""Who calls, how often, and whether the same was asked before."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from gateway.api.problem import Problem
+from gateway.domain import package, proxy
+from gateway.flows import packages, throttling
+from gateway.flows.packages import Caller
+from gateway.flows.portal import Portal
+from gateway.flows.visitor import now
+from gateway.store import packages as store
+
+#: Requests a minute with one key.
+A_MINUTE = 600
+_LIMIT = package.per_key(A_MINUTE)
+_RATE = {"RateLimit-Policy": f'"sleutel";q={A_MINUTE};w=60'}
+#: A request that is under way for longer was left by a process that died.
+STALE = timedelta(minutes=15)
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="portaal"'}
+
+
+async def caller(portal: Portal, request: web.Request, proxies: Sequence[proxy.Network]) -> Caller:
+    """The package that calls. Raises Problem 401, and TooMany."""
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    found = None
+    if kind.lower() == "bearer":
+        found = await packages.recognise(portal, key.strip(), _certificate(request, proxies))
+    if found is None:
+        raise Problem(401, headers=_CHALLENGE)
+    async with portal.db.connection() as c:
+        await throttling.take(portal, c, _LIMIT, str(found.key))
+    return found
+
+
+def _certificate(request: web.Request, proxies: Sequence[proxy.Network]) -> str:
+    """SHA-256 of the client certificate, which a trusted proxy hands on as nginx writes it in
+    $ssl_client_escaped_cert; "" without one."""
+    pem = request.headers.get("X-Client-Cert", "")
+    if not pem or not proxy.trusted(request.remote or "", proxies):
+        return ""
+    try:
+        certificate = x509.load_pem_x509_certificate(unquote(pem).encode())
+    except ValueError:
+        return ""
+    return certificate.fingerprint(SHA256()).hex()
+
+
+def rate() -> Mapping[str, str]:
+    """Headers that tell the limit (draft-ietf-httpapi-ratelimit-headers)."""
+    return _RATE
+
+
+OTHER = "Deze Idempotency-Key hoorde bij een ander verzoek."
+REPLAYED = {"Idempotency-Replayed": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that was given before."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+    content: str
+
+
+@dataclass(slots=True)
+class Once:
+    """One POST with its Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
+
+    portal: Portal
+    caller: Caller
+    key: str
+
+    @classmethod
+    def of(cls, portal: Portal, caller: Caller, request: web.Request) -> "Once":
+        """Raises Problem 400 without a usable key."""
+        key = request.headers.get("Idempotency-Key", "")
+        if not 0 < len(key) <= 200 or not key.isascii() or not key.isprintable():
+            raise Problem(400, "De header Idempotency-Key (1 tot 200 tekens) ontbreekt.")
+        return cls(portal, caller, key)
+
+    async def begin(self, *asked: str) -> "Kept | None":
+        """The answer of before, when the same was asked with this key. Raises Problem 409 when
+        something else was, or the same is under way."""
+        digest = self.portal.keys.digest("idempotency", *asked)
+        firm = self.caller.firm.id
+        async with self.portal.db.tenant(firm) as c:
+            before = await store.begin(
+                c, firm, self.caller.package, self.key, digest, now() - STALE
+            )
+        if before is None:
+            return None
+        if before.request != digest:
+            raise Problem(409, OTHER)
+        if before.status is None or before.answer_sealed is None:
+            raise Problem(
+                409, "Hetzelfde verzoek wordt nog verwerkt.", headers={"Retry-After": "5"}
+            )
+        answer = json.loads(self.portal.keys.open("answer", before.answer_sealed))
+        return Kept(before.status, **answer)
+
+    async def answered(
+        self, status: int, body: Any, headers: Mapping[str, str], content: str = ""
+    ) -> None:
+        """Keep a good answer; it is given again for a day. content: digest of what was asked, as
+        far as `begin` did not know it."""
+        kept = {"body": body, "headers": dict(headers), "content": content}
+        text = json.dumps(kept, ensure_ascii=False)
+        async with self.portal.db.tenant(self.caller.firm.id) as c:
+            await store.answered(
+                c, self.caller.package, self.key, status, self.portal.keys.seal("answer", text)
+            )
+
+    async def free(self) -> None:
+        """It came to nothing: the same key may try again."""
+        async with self.portal.db.tenant(self.caller.firm.id) as c:
+            await store.free(c, self.caller.package, self.key)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,88 @@
+"""A multipart body, streamed: a part in JSON first, then the bytes of documents.
+
+Nothing is kept but a part that is being read. What identifies the body for its Idempotency-Key
+is what is in the parts, because a boundary is another one each time.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import BodyPartReader, web
+
+from gateway.api.operation import MOST_JSON
+from gateway.api.problem import Problem
+
+#: Seconds without a byte of a body.
+IDLE = 60.0
+
+
+@dataclass(slots=True)
+class Body:
+    """One multipart body. seen: what its parts were, so far."""
+
+    reader: Any
+    seen: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    @classmethod
+    async def of(cls, request: web.Request) -> "Body":
+        """Raises Problem 415."""
+        if request.content_type != "multipart/form-data":
+            raise Problem(415, "Verwacht: application/json of multipart/form-data.")
+        try:
+            return cls(await request.multipart())
+        except (ValueError, AssertionError):
+            raise Problem(400, "De multipart is niet te lezen.") from None
+
+    async def json(self, name: str) -> bytes:
+        """The first part, which has this name. Raises Problem."""
+        part = await self.next()
+        if part is None or part.name != name:
+            raise Problem(422, faults={name: "Het eerste deel van de multipart is dit niet."})
+        data = bytearray()
+        async for piece in self.pieces(part):
+            data += piece
+            if len(data) > MOST_JSON:
+                raise Problem(413)
+        return bytes(data)
+
+    async def next(self) -> BodyPartReader | None:
+        """The next part; None after the last. Raises Problem 400."""
+        try:
+            part = await self.reader.next()
+        except (ValueError, AssertionError, TypeError):
+            raise Problem(400, "De multipart is niet te lezen.") from None
+        if part is None:
+            return None
+        if not isinstance(part, BodyPartReader):
+            raise Problem(400, "Een multipart in een multipart kan hier niet.")
+        self._see(part.name or "", part.filename or "")
+        return part
+
+    async def pieces(self, part: BodyPartReader) -> AsyncIterator[bytes]:
+        """The bytes of a part, as they come."""
+        digest = hashlib.sha256()
+        try:
+            while piece := await part.read_chunk(256 * 1024):
+                digest.update(piece)
+                yield piece
+        except (ValueError, AssertionError):
+            raise Problem(400, "De multipart is niet te lezen.") from None
+        self._see(digest.hexdigest())
+
+    async def drain(self) -> None:
+        """Read on to the end, so that the sender hears the answer."""
+        while (part := await self.next()) is not None:
+            async for _ in self.pieces(part):
+                pass
+
+    def _see(self, *texts: str) -> None:
+        for text in texts:
+            data = text.encode("utf-8", "surrogateescape")
+            self.seen.update(len(data).to_bytes(8, "big") + data)
+
+    @property
+    def digest(self) -> str:
+        """What identifies all parts that were read."""
+        return self.seen.hexdigest()

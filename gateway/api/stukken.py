@@ -1,0 +1,268 @@
+"""Stukken: put up by content or by reference, followed, taken back, reported."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from gateway.api.calling import OTHER, Once, digest
+from gateway.api.models import (
+    AkkoordUit,
+    IntrekkenIn,
+    MeldenIn,
+    OnderdeelIn,
+    OnderdeelUit,
+    StatusUit,
+    StukIn,
+    StukUit,
+    VerzendingUit,
+)
+from gateway.api.multipart import Body
+from gateway.api.operation import Answer, Call, Operations, again, invalid
+from gateway.api.problem import Problem
+from gateway.domain.package import Scope
+from gateway.domain.sbr import Statusmelding
+from gateway.domain.stuk import LABELS
+from gateway.errors import Invalid
+from gateway.flows import events, intake, stukbeheer
+from gateway.flows.events import Told
+from gateway.flows.intake import GroupWish, PartWish, Wish
+from gateway.flows.submitting import Submission
+
+OPERATIONS = Operations()
+
+_MULTIPART = {
+    "multipart/form-data": {
+        "type": "object",
+        "required": ["stuk"],
+        "properties": {
+            "stuk": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": "#/components/schemas/StukIn"},
+                "description": "het eerste deel: het stuk als JSON",
+            }
+        },
+        "additionalProperties": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "een deel per onderdeel met `inhoud`; de bestandsnaam telt",
+        },
+    }
+}
+
+
+@OPERATIONS.add(
+    "POST", "/stukken", Scope.STUKKEN, "Een stuk klaarzetten", body=StukIn, gives=StukUit,
+    status=201, also={409: "Dit stuk staat er al"}, content=_MULTIPART,
+)  # fmt: skip
+async def zet_stuk_klaar(call: Call[Any, None]) -> Answer:
+    """By reference as JSON, or with the documents in a multipart."""
+    if isinstance(call.body, Once):
+        return await _with_documents(call, call.body)
+    given: StukIn = call.body
+    faults = _references(given)
+    if faults:
+        raise Problem(422, faults=faults)
+    id = await intake.put_up(call.portal, call.firm, _wish(call, given))
+    return await _created(call, id)
+
+
+async def _with_documents(call: Call[Any, None], once: Once) -> Answer:
+    body = await Body.of(call.request)
+    text = await body.json("stuk")
+    before = await once.begin("POST", call.request.path, "multipart", digest(text))
+    if before is not None:
+        await body.drain()
+        if body.digest != before.content:
+            raise Problem(409, OTHER)
+        return again(before)
+    try:
+        answer = await _taken(call, body, _stuk(text))
+        await once.answered(answer.status, answer.body, answer.headers, body.digest)
+    except BaseException:
+        await once.free()
+        raise
+    return answer
+
+
+async def _taken(call: Call[Any, None], body: Body, given: StukIn) -> Answer:
+    """Take in the parts as they come. Every fault is told once the body has ended."""
+    faults = _by_content(given)
+    submission: Submission | None = None
+    try:
+        submission = await Submission.begin(call.portal, call.firm, _wish(call, given))
+    except Invalid as e:
+        faults |= e.faults
+    waiting = {p.inhoud: i for i, p in enumerate(given.onderdelen) if p.inhoud}
+    while (part := await body.next()) is not None:
+        number = waiting.pop(part.name or "", None)
+        if number is None:
+            faults[f"multipart.{part.name}"] = "Geen onderdeel heeft deze inhoud."
+        if faults or submission is None or number is None:
+            async for _ in body.pieces(part):
+                pass
+            continue
+        try:
+            sha256 = given.onderdelen[number].sha256 or ""
+            await submission.take(number, part.filename or "", body.pieces(part), sha256)
+        except Invalid as e:
+            faults |= e.faults
+            async for _ in body.pieces(part):
+                pass
+    if faults or submission is None:
+        raise Invalid(faults)
+    return await _created(call, await submission.finish())
+
+
+def _stuk(data: bytes) -> StukIn:
+    try:
+        return StukIn.model_validate_json(data)
+    except ValidationError as e:
+        raise invalid(e) from None
+
+
+def _references(given: StukIn) -> dict[str, str]:
+    """What is wrong with the parts of a stuk without documents."""
+    faults = {}
+    for i, part in enumerate(given.onderdelen):
+        if part.inhoud is not None:
+            faults[f"onderdelen.{i}.inhoud"] = "Met inhoud is het verzoek een multipart."
+        elif not (part.bron and part.id):
+            faults[f"onderdelen.{i}"] = "Een onderdeel heeft een bron en een id."
+    return faults
+
+
+def _by_content(given: StukIn) -> dict[str, str]:
+    """What is wrong with the parts of a stuk with documents."""
+    faults = {}
+    names = [p.inhoud for p in given.onderdelen if p.inhoud]
+    for i, part in enumerate(given.onderdelen):
+        if bool(part.inhoud) == bool(part.bron and part.id):
+            faults[f"onderdelen.{i}"] = "Een onderdeel heeft een inhoud, of een bron en een id."
+        elif part.inhoud and names.count(part.inhoud) > 1:
+            faults[f"onderdelen.{i}.inhoud"] = "Deze inhoud staat bij meer dan één onderdeel."
+    return faults
+
+
+def _wish(call: Call[Any, Any], given: StukIn) -> Wish:
+    return Wish(
+        given.klant, given.soort, given.jaar, given.periode,
+        [_part(p) for p in given.onderdelen], call.caller.by, given.deadline, given.opmerking,
+        given.relatiebeheerder, None, given.vervangt,
+        [GroupWish(g.personen, g.nodig or len(g.personen)) for g in given.akkoord_van],
+    )  # fmt: skip
+
+
+def _part(given: OnderdeelIn) -> PartWish:
+    """Without a source when its bytes are still to come."""
+    return PartWish(given.rol, given.bron or "", "" if given.inhoud else given.id or "")
+
+
+async def _created(call: Call[Any, None], id: UUID) -> Answer:
+    told = await _told(call, id)
+    return Answer(told, 201, {"Location": f"{call.portal.base_url}/api/v1/stukken/{id}"})
+
+
+@OPERATIONS.add("GET", "/stukken/{id}", Scope.STATUS, "Hoe een stuk ervoor staat", gives=StukUit)
+async def lees_stuk(call: Call[None, None]) -> Answer:
+    """With its approvals, deliveries and their statuses."""
+    return Answer(await _told(call, _id(call)))
+
+
+@OPERATIONS.add(
+    "POST", "/stukken/{id}/intrekken", Scope.STUKKEN, "Een stuk intrekken", body=IntrekkenIn,
+    gives=StukUit,
+)  # fmt: skip
+async def trek_stuk_in(call: Call[IntrekkenIn, None]) -> Answer:
+    """As long as nothing was sent."""
+    id = _id(call)
+    await stukbeheer.withdraw(call.portal, call.firm, id, call.caller.by, call.body.reden)
+    return Answer(await _told(call, id))
+
+
+@OPERATIONS.add(
+    "POST", "/stukken/{id}/melden", Scope.STUKKEN, "Melden hoe het in het pakket afliep",
+    body=MeldenIn, gives=StukUit,
+)  # fmt: skip
+async def meld_stuk(call: Call[MeldenIn, None]) -> Answer:
+    """The `backoffice` route: the package filed it, or could not."""
+    id = _id(call)
+    await stukbeheer.report(call.portal, call.firm, id, call.body.gelukt, call.caller.by)
+    return Answer(await _told(call, id))
+
+
+def _id(call: Call[Any, Any]) -> UUID:
+    try:
+        return UUID(call.path["id"])
+    except ValueError:
+        raise Problem(404) from None
+
+
+async def _told(call: Call[Any, Any], id: UUID) -> dict[str, Any]:
+    found = await events.status(call.portal, call.firm, id)
+    if found is None:
+        raise Problem(404)
+    return of_told(found).model_dump(mode="json")
+
+
+def of_told(told: Told) -> StukUit:
+    """A stuk as it goes over the wire."""
+    stuk, shown = told.stuk, LABELS[told.stuk.state]
+    return StukUit(
+        id=stuk.id,
+        klant=stuk.klant,
+        soort=stuk.soort,
+        jaar=stuk.jaar,
+        periode=stuk.periode,
+        deadline=stuk.deadline,
+        staat=stuk.state,
+        omschrijving=shown.label,
+        aan_zet=shown.actor,
+        manifest=stuk.manifest,
+        vervangt=stuk.replaces,
+        klaargezet_door=stuk.put_up_by,
+        klaargezet=stuk.created_at,
+        gewijzigd=stuk.changed_at,
+        onderdelen=_parts(told),
+        akkoorden=[
+            AkkoordUit(
+                gebruikersnaam=g.username, handeling=g.akkoord.act, op=g.akkoord.at,
+                bevestigd=g.akkoord.confirmed_at, manifest=g.akkoord.manifest, reden=g.reason,
+            )
+            for g in told.given
+        ],
+        verzendingen=_sent(told),
+    )  # fmt: skip
+
+
+def _parts(told: Told) -> Sequence[OnderdeelUit]:
+    return [
+        OnderdeelUit(nummer=p.number, rol=p.role, naam=n, lengte=p.length, sha256=p.sha256)
+        for p, n in zip(told.parts, told.names, strict=True)
+    ]
+
+
+def _sent(told: Told) -> Sequence[VerzendingUit]:
+    return [
+        VerzendingUit(
+            bestemming=s.delivery.destination,
+            ontvanger=s.delivery.receiver,
+            staat=s.delivery.state,
+            kenmerk=s.delivery.kenmerk,
+            aanleverkenmerk=s.delivery.aanleverkenmerk,
+            statussen=[_status(m) for m in s.statuses],
+        )
+        for s in told.sent
+    ]
+
+
+def _status(melding: Statusmelding) -> StatusUit:
+    return StatusUit(
+        code=melding.statuscode,
+        op=melding.tijdstempel,
+        omschrijving=melding.omschrijving,
+        foutcode=melding.foutcode or "",
+        foutbeschrijving=melding.foutbeschrijving or "",
+    )

@@ -1,0 +1,93 @@
+"""What packages hear: how a stuk stands, and what happened since they last asked."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from gateway.domain.firm import Firm
+from gateway.domain.package import EVENTS
+from gateway.domain.sbr import Statusmelding
+from gateway.flows.portal import Portal
+from gateway.store import deliveries, events, persons, stukken
+from gateway.store.database import Connection
+from gateway.store.deliveries import Delivery
+from gateway.store.events import Event
+from gateway.store.stukken import Akkoord, PartRow, Stuk
+
+#: Events of one answer, and seconds between two looks of a long poll.
+MOST, LOOK = 500, 0.5
+#: Seconds that a long poll may take.
+LONGEST = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An approval or rejection that counts. username: whose. reason: of a rejection."""
+
+    akkoord: Akkoord
+    username: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One delivery with the statuses of its receiver."""
+
+    delivery: Delivery
+    statuses: Sequence[Statusmelding]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A stuk as a package hears of it. names: of the parts, in their order."""
+
+    stuk: Stuk
+    parts: Sequence[PartRow]
+    names: Sequence[str]
+    given: Sequence[Given]
+    sent: Sequence[Sent]
+
+
+async def status(portal: Portal, firm: Firm, id: UUID) -> Told | None:
+    """How a stuk stands; None when there is none."""
+    async with portal.db.tenant(firm.id) as c:
+        stuk = await stukken.find(c, id)
+        if stuk is None:
+            return None
+        parts = await stukken.parts(c, id)
+        given = [await _given(portal, c, a) for a in await stukken.akkoorden(c, id)]
+        sent = [
+            Sent(d, await deliveries.statuses(c, d.id)) for d in await deliveries.of_stuk(c, id)
+        ]
+    names = [portal.keys.open("name", p.name_sealed) for p in parts]
+    return Told(stuk, parts, names, given, sent)
+
+
+async def _given(portal: Portal, c: Connection, akkoord: Akkoord) -> Given:
+    person = await persons.by_id(c, akkoord.person)
+    sealed = akkoord.reason_sealed
+    reason = portal.keys.open("reason", sealed) if sealed else ""
+    return Given(akkoord, person.username if person else "", reason)
+
+
+async def since(
+    portal: Portal, firm: Firm, number: int, *, most: int = MOST, wait: float = 0.0
+) -> list[Event]:
+    """The next events after a number, oldest first. wait: seconds to wait for the first one,
+    `LONGEST` at the most."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + min(wait, LONGEST)
+    while True:
+        async with portal.db.tenant(firm.id) as c:
+            found = await events.since(c, number, sorted(EVENTS), min(most, MOST))
+        left = end - clock()
+        if found or left <= 0:
+            return found
+        await asyncio.sleep(min(LOOK, left))
+
+
+async def newest(portal: Portal, firm: Firm) -> int:
+    """The number to ask from for what happens from now on."""
+    async with portal.db.tenant(firm.id) as c:
+        return await events.last(c)

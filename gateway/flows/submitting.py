@@ -1,0 +1,96 @@
+"""A stuk that comes with its documents: they go to the firm's source first, then it is put up.
+
+An instance is checked before a byte of it is written; so is everything that needs no document.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from gateway.domain import sbr
+from gateway.domain.firm import Firm, Source
+from gateway.domain.klant import Klant
+from gateway.domain.stuk import Role
+from gateway.errors import Invalid
+from gateway.flows import intake, uploads
+from gateway.flows.intake import PartWish, Wish
+from gateway.flows.portal import Portal
+
+
+@dataclass(slots=True)
+class Submission:
+    """A stuk on its way in. Each part that comes by content is named in `parts` by an empty id;
+    `take` fills them in as their bytes come, in any order, and `finish` puts it up.
+    """
+
+    portal: Portal
+    firm: Firm
+    wish: Wish
+    klant: Klant
+    source: Source | None
+    folder: str
+    most: int
+
+    @classmethod
+    async def begin(cls, portal: Portal, firm: Firm, wish: Wish) -> "Submission":
+        """Raises Invalid with every fault that can be told without the documents."""
+        klant = await intake.precheck(portal, firm, wish)
+        where = firm.intake
+        if where is None and any(not p.id for p in wish.parts):
+            raise Invalid({"parts": "Dit kantoor neemt geen documenten bij een stuk aan."})
+        source = firm.source(where.source) if where else None
+        folder = f"{where.folder}/{uuid4()}" if where else ""
+        most = where.most_mib * 2**20 if where else 0
+        return cls(portal, firm, wish, klant, source, folder, most)
+
+    async def take(
+        self, number: int, name: str, body: AsyncIterator[bytes], sha256: str = ""
+    ) -> str:
+        """The bytes of a part, counted from 0; its SHA-256. Raises Invalid by `parts.<number>`,
+        and the source's errors."""
+        part = self.wish.parts[number]
+        if self.source is None:
+            raise Invalid({"parts": "Dit kantoor neemt geen documenten bij een stuk aan."})
+        try:
+            if part.role is Role.INSTANCE:
+                data = await _held(body)
+                await intake.check_instance(self.firm, self.wish.soort, name, data)
+                body = _again(data)
+            done = await uploads.put(
+                self.portal, self.firm, self.klant, self.source, self.folder, name, body,
+                most=self.most, sha256=sha256,
+            )  # fmt: skip
+        except Invalid as e:
+            at = f"parts.{number}"
+            raise Invalid({f"{at}.{k}".rstrip("."): v for k, v in e.faults.items()}) from e
+        parts = list(self.wish.parts)
+        parts[number] = PartWish(part.role, done.source, done.entry.id)
+        self.wish = replace(self.wish, parts=parts)
+        return done.sha256
+
+    async def finish(self) -> UUID:
+        """Put it up. Raises Invalid, as intake.put_up does, and for parts that did not come."""
+        missing = [i for i, p in enumerate(self.wish.parts) if not p.id]
+        if missing:
+            raise Invalid(
+                {f"parts.{i}": "De inhoud van dit onderdeel ontbreekt." for i in missing}
+            )
+        return await intake.put_up(self.portal, self.firm, self.wish)
+
+
+def by_content(roles: Sequence[Role]) -> list[PartWish]:
+    """Parts whose bytes are still to come."""
+    return [PartWish(role, "", "") for role in roles]
+
+
+async def _held(body: AsyncIterator[bytes]) -> bytes:
+    data = bytearray()
+    async for piece in body:
+        data += piece
+        if len(data) > sbr.MOST:
+            raise Invalid({"": "Dit bestand is te groot: meer dan 20 MB kan niet mee."})
+    return bytes(data)
+
+
+async def _again(data: bytes) -> AsyncIterator[bytes]:
+    yield data
