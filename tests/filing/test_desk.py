@@ -1,16 +1,22 @@
 """The firm's desk (inventory row 183): staff sees, reminds, records paper, decides, withdraws."""
 
+import dataclasses
+import socket
+
 import pytest
 
+from gateway import app as application
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
 from gateway.errors import Invalid
-from gateway.flows import stukbeheer
+from gateway.flows import accordering, stukbeheer
 from gateway.flows.visitor import today
 from gateway.store import deliveries
 from tests.filing.conftest import KLANT
+from tests.pages import test_in_browser as in_browser
 
 EVA = "eva@eikenhof.example"
+chromium = in_browser.chromium
 
 
 @pytest.fixture
@@ -30,8 +36,9 @@ async def test_a_client_sees_no_desk(office, person, sign_in, browser):
     id = await office.put_up()
     await sign_in()
     assert "/beheer" not in browser.page
-    for path in ("/beheer/stukken", f"/beheer/stukken/{id}"):
-        await browser.get(path, 404)
+    forms = [f"/{act}" for act in ("papier", "vervangen", "intrekken", "beslissen")]
+    for path in ("", f"/{id}", *(f"/{id}{form}" for form in forms)):
+        await browser.get(f"/beheer/stukken{path}", 404)
     await browser.get("/accordering")
     for act in ("intrekken", "herinneren", "papier", "beslissen"):
         await browser.post(f"/beheer/stukken/{id}/{act}", 404, reden="lang genoeg om te tellen")
@@ -82,9 +89,11 @@ async def test_a_person_decides_what_is_uncertain(at_work, office, arrived):
         await deliveries.move(c, one, D.UNCERTAIN, trouble="onduidelijk")
     await browser.get(f"/beheer/stukken/{id}")
     assert "Is het aangekomen?" in browser.text
-    await browser.post(
-        f"/beheer/stukken/{id}/beslissen", 400, aangekomen="ja", reden="Nagekeken op de site."
-    )
+    for given in ({}, {"aangekomen": "ja"}, {"aangekomen": "misschien"}):
+        await browser.post(
+            f"/beheer/stukken/{id}/beslissen", 400, reden="Nagekeken op de site.", **given
+        )
+        assert (await office.delivery(id)).state is D.UNCERTAIN
     await browser.post(
         f"/beheer/stukken/{id}/beslissen", aangekomen="ja" if arrived else "nee",
         kenmerk="kenmerk-1", reden="Nagekeken op de site.",
@@ -92,6 +101,167 @@ async def test_a_person_decides_what_is_uncertain(at_work, office, arrived):
     delivery = await office.delivery(id)
     assert delivery.state is (D.ACCEPTED if arrived else D.QUEUED)
     assert delivery.kenmerk == ("kenmerk-1" if arrived else None)
+
+
+async def test_the_list_is_filtered_by_the_address(at_work, office):
+    browser, id = at_work
+    other = await office.put_up("vpb", periode="boekjaar 2025")
+    await stukbeheer.withdraw(office.portal, office.firm, id, "eva", "Verkeerde periode.")
+    for query, count in (
+        ("", 1), ("?toon=klant", 1), ("?toon=kantoor", 0), ("?toon=alles", 2),
+        ("?toon=alles&type=ob", 1), ("?zoek=boekjaar+het+brood", 1), ("?zoek=400100", 1),
+        ("?zoek=niemand", 0), ("?toon='&type=%00", 1),
+    ):  # fmt: skip
+        await browser.get(f"/beheer/stukken{query}")
+        assert f"Gevonden: {count}" in browser.text, query
+    assert f"/beheer/stukken/{other}" in browser.page
+    await browser.get("/beheer/stukken?zoek=niemand")
+    assert "Geen documenten gevonden" in browser.text
+
+
+async def test_what_waits_for_the_firm_comes_first(at_work, office):
+    browser, id = at_work
+    await stukbeheer.paper(
+        office.portal, office.firm, id, "sanne@bakkerij.example", "eva", "Brief in het dossier."
+    )
+    async with office.portal.db.tenant(office.firm.id) as c:
+        one = (await deliveries.of_stuk(c, id))[0]
+        await deliveries.move(c, one, D.UNCERTAIN, trouble="onduidelijk")
+    later = await office.put_up(tag=77)
+    page = await browser.get("/beheer/stukken")
+    assert page.index(str(id)) < page.index(str(later))
+    assert "Niet zeker of het is aangekomen" in browser.text
+    assert "actie nodig" in browser.text
+    await browser.get("/beheer/stukken?toon=kantoor")
+    assert "Gevonden: 1" in browser.text
+
+
+async def test_a_stuk_with_its_history_and_why_it_was_rejected(at_work, office, person, phone):
+    browser, _ = at_work
+    client = await person("bas@bakkerij.example", mobile="06 12345688", identity=False)
+    id = await office.put_up(tag=77, opmerking="Let op de <b>kilometers</b>.")
+    manifest = await client.opens(id)
+    why = "De omzet van <i>maart</i> ontbreekt."
+    await accordering.ask_rejection(office.portal, client.visitor, id, manifest, why)
+    await accordering.reject(office.portal, client.visitor, id, manifest, why, phone.code)
+    await browser.get(f"/beheer/stukken/{id}")
+    assert "De omzet van &lt;i&gt;maart&lt;/i&gt; ontbreekt." in browser.page
+    assert "Let op de &lt;b&gt;kilometers" in browser.page
+    for told in (
+        "Neem contact op met de klant en zet een nieuwe versie klaar.",
+        "Afgekeurd", "Document geopend", "Bericht gestuurd", "ob-77.xbrl",
+    ):  # fmt: skip
+        assert told in browser.text, told
+    assert f"/beheer/stukken/{id}/vervangen" in browser.page
+    assert f"/beheer/stukken/{id}/papier" not in browser.page
+    await browser.get(f"/beheer/stukken/{id}/vervangen")
+    for word in (
+        f"--replaces={id}",
+        "--part=instance:map:PAD",
+        "--jaar=2026",
+        "--opmerking=Let op",
+    ):
+        assert word in browser.text, word
+
+
+async def test_what_cannot_be_done_is_not_offered(at_work, office):
+    browser, id = at_work
+    address = f"/beheer/stukken/{id}"
+    await browser.get(f"{address}/beslissen")
+    assert browser.path == address
+    await stukbeheer.paper(
+        office.portal, office.firm, id, "sanne@bakkerij.example", "eva", "Brief in het dossier."
+    )
+    await office.finish(id)
+    await browser.get(address)
+    assert "Met dit stuk kan nu niets meer worden gedaan." in browser.text
+    assert "Aangenomen" in browser.text
+    for act in ("papier", "vervangen", "intrekken", "beslissen"):
+        assert f"{address}/{act}" not in browser.page
+        await browser.get(f"{address}/{act}")
+        assert browser.path == address
+    await browser.post(f"{address}/intrekken", 400, reden="Toch maar niet gedaan.")
+    assert "Dit kan niet meer" in browser.text
+
+
+async def test_a_form_keeps_what_was_typed(at_work, office):
+    browser, id = at_work
+    address = f"/beheer/stukken/{id}/papier"
+    await browser.get(address)
+    await browser.post(address, 400, reden="Brief in het dossier.")
+    assert "Kies wie akkoord gaf." in browser.text
+    assert ">Brief in het dossier.</textarea>" in browser.page
+    await browser.post(address, 400, wie="sanne@bakkerij.example", reden="kort")
+    assert 'value="sanne@bakkerij.example" selected' in browser.page
+    assert 'aria-describedby="reden-hint reden-fout"' in browser.page
+
+
+@pytest.fixture
+async def address(office, aiohttp_server, tmp_path) -> str:
+    """The portal at an address that a real browser may send forms to."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    portal = dataclasses.replace(office.portal, base_url=url)
+    app = application.build(portal, pictures=tmp_path / "config" / "firms")
+    await aiohttp_server(app, port=port)
+    return url
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", ["nl", "en"])
+async def test_every_page_of_the_desk_is_accessible_and_fits(
+    at_work, office, chromium, address, phone, language
+):
+    _, id = at_work
+    page = await in_browser.opened(chromium, address)
+    found: list[object] = []
+
+    async def look() -> None:
+        for width in (320, 360, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            found.extend([page.url, width, *f] for f in await in_browser.faults(page))
+
+    async def send_as_it_is() -> None:
+        await page.evaluate("for (const form of document.forms) form.noValidate = true")
+        await page.locator("main form button:not([type=button])").last.click()
+        await page.locator("main [role=alert]").wait_for()
+        await look()
+
+    await in_browser.sign_in(page, EVA, phone)
+    if language == "en":
+        await page.get_by_role("button", name="English").click()
+        await page.get_by_role("button", name="English", exact=True).wait_for()
+    stuk = f"/beheer/stukken/{id}"
+    for path in ("", "?toon=alles&type=ob", "?zoek=niemand"):
+        await page.goto(f"/beheer/stukken{path}")
+        await look()
+    for path in ("", "/papier", "/vervangen", "/intrekken"):
+        await page.goto(stuk + path)
+        await look()
+        if path in ("/papier", "/intrekken"):
+            await send_as_it_is()
+    await stukbeheer.paper(
+        office.portal, office.firm, id, "sanne@bakkerij.example", "eva", "Brief in het dossier."
+    )
+    async with office.portal.db.tenant(office.firm.id) as c:
+        one = (await deliveries.of_stuk(c, id))[0]
+        await deliveries.move(c, one, D.UNCERTAIN, trouble="onduidelijk", trouble_text="2.4")
+    for path in ("/beheer/stukken", stuk, f"{stuk}/beslissen"):
+        await page.goto(path)
+        await look()
+    await send_as_it_is()
+    await page.locator("[name=aangekomen][value=nee]").check()
+    await page.locator("#reden").fill("Nagekeken op de site van de ontvanger.")
+    await page.locator("main form button").last.click()
+    await page.wait_for_url(f"**{stuk}?bericht=gedaan")
+    await look()
+    await office.finish(id)
+    await page.goto(stuk)
+    await look()
+    assert found == []
+    assert page.complaints == []
 
 
 async def test_staff_gets_no_mandate(at_work, office):

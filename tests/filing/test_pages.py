@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.domain.stuk import State
-from gateway.flows import stukbeheer
+from gateway.errors import Invalid
+from gateway.flows import filing, stukbeheer
 from gateway.flows.visitor import today
 from tests.filing.conftest import KLANT
 
@@ -333,6 +334,35 @@ async def test_the_pages_in_english(inside):
     assert "VAT return" in browser.text
 
 
+async def test_what_could_not_be_sent_is_not_told_as_done(inside, office, phone, monkeypatch):
+    browser, id = inside
+    other = await office.put_up(tag=-77)  # nothing to pay
+    for one in (id, other):
+        await _approved(browser, one, wanneer="later")
+    await browser.client.post(
+        "/accordering/verzenden",
+        data=[("form_token", browser.token), ("stuk", str(id)), ("stuk", str(other))],
+    )
+    begin = filing.begin
+
+    async def nowhere(portal, c, firm, stuk, soort):
+        if stuk.id == id:
+            raise Invalid({"stuk": filing.NO_DESTINATION})
+        return await begin(portal, c, firm, stuk, soort)
+
+    monkeypatch.setattr(filing, "begin", nowhere)
+    answer = await browser.client.post(
+        "/accordering/verzenden/token",
+        data=[("form_token", browser.token), ("stuk", str(id)), ("stuk", str(other)),
+              ("code1", phone.code), ("code2", "")],
+    )  # fmt: skip
+    browser.page = await answer.text()
+    assert "<h1>Niet alles is verzonden</h1>" in browser.page
+    assert filing.NO_DESTINATION in browser.text
+    assert "Wordt verzonden" in browser.text
+    assert "nog betalen" not in browser.text
+
+
 async def test_what_is_to_be_paid_after_the_approval(inside, office, phone):
     """Features row 25: amount, reference, IBAN, due date, and a code for the bank's app."""
     browser, id = inside
@@ -340,6 +370,8 @@ async def test_what_is_to_be_paid_after_the_approval(inside, office, phone):
     assert "Betalingskenmerk" not in browser.text
     await _approved(browser, id, wanneer="direct")
     await browser.post("/accordering/verzenden/token", stuk=str(id), code1=phone.code)
+    assert "Wel moet u zelf nog betalen." in browser.text
+    assert f'href="/accordering/{id}#betalen"' in browser.page
     await browser.get(f"/accordering/{id}")
     for told in ("€ 3.240", "NL02ABNA0123456789", "30-04-2026", "Betalingskenmerk"):
         assert told in browser.text, told
