@@ -68,9 +68,10 @@ def configure(*, level: str = "info", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # botocore and smbprotocol log request details at debug and info; theirs are not our events.
-    for noisy in ("botocore", "smbprotocol", "smbclient", "zeep", "urllib3", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # asyncssh, botocore and smbprotocol log request details below warning: not our events.
+    noisy = ("asyncssh", "botocore", "smbprotocol", "smbclient", "zeep", "urllib3", "asyncio")
+    for name in noisy:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def get(**fields: Any) -> FilteringBoundLogger:

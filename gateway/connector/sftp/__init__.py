@@ -1,0 +1,1 @@
+"""What an SFTP server is spoken to with: the connection, reading, writing."""

@@ -1,0 +1,970 @@
+"""Kind `sftp` on a real sshd, and on servers that lie."""
+
+import asyncio
+import contextlib
+import hashlib
+import ipaddress
+import os
+import random
+import shutil
+import socket
+import stat
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+from pydantic import ValidationError
+
+from connectors.sftp import Sftp, SftpConfig
+from gateway import log
+from gateway.connector import walk
+from gateway.connector.conformance import (
+    MIB,
+    NESTED,
+    PERMANENT,
+    Conformance,
+    World,
+    content,
+    everything,
+    hostile_ids,
+    proxied,
+)
+from gateway.connector.context import Context
+from gateway.connector.contract import Capability, Connector, Place, Scope
+from gateway.connector.egress import EgressPolicy
+from gateway.connector.faultproxy import FaultProxy, Mode
+from gateway.connector.sftp import line as sftpline
+from gateway.connector.sftp.line import ERRORS, error_of
+from gateway.errors import (
+    AlreadyExists,
+    AuthFailed,
+    ConfigInvalid,
+    IntegrityError,
+    NotFound,
+    ProtocolError,
+    SourceError,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
+from tests.servers.sshd import HOST, Sshd, served
+
+FOLDERS = (PERMANENT, NESTED)
+LOOPBACK = EgressPolicy((f"{HOST}:*",), (ipaddress.ip_network("127.0.0.0/8"),))
+
+
+class SshdWorld(World):
+    """A folder of its own, filled past the server."""
+
+    def __init__(self, sshd: Sshd, base: Path) -> None:
+        self.sshd, self.base = sshd, base
+        self.path = sshd.path / f"kantoor-{uuid.uuid4().hex[:12]}"
+        self.path.mkdir()
+        self.place = Place("300001", "klanten/300001", FOLDERS)
+        self.other = Place("300002", "klanten/300002", FOLDERS)
+        self.policy = LOOPBACK
+        self._opened: list[tuple[Context, Sftp]] = []
+
+    async def open(self, **options: Any) -> Sftp:
+        context = Context("kantoor/sftp", egress=self.policy, base=self.base)
+        told = {"host": HOST, "port": self.sshd.port, "path": str(self.path)}
+        told |= {"username": self.sshd.user, "private_key": f"file:{self.sshd.private('user')}"}
+        told |= {"host_keys": [self.sshd.public("host_ed25519")], **options}
+        connector = await Sftp.open(SftpConfig.model_validate(told), context)
+        self._opened.append((context, connector))
+        return connector
+
+    def at(self, place: Place, folder: str, name: str = "") -> Path:
+        path = self.path / place.root / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    async def seed(self, place: Place, folder: str, name: str, body: bytes) -> None:
+        self.at(place, folder, name).write_bytes(body)
+
+    async def seed_large(self, place: Place, folder: str, name: str, size: int) -> bytes:
+        digest, block = hashlib.sha256(), os.urandom(MIB)
+        with self.at(place, folder, name).open("wb") as out:
+            for _ in range(size // MIB):
+                out.write(block)
+                digest.update(block)
+        return digest.digest()
+
+    async def remove(self, place: Place, folder: str, name: str) -> None:
+        self.at(place, folder, name).unlink()
+
+    def wrong_credentials(self) -> dict[str, Any]:
+        return {"private_key": f"file:{self.sshd.private('vreemd')}"}
+
+    def upstream(self) -> tuple[str, int]:
+        return HOST, self.sshd.port
+
+    def through(self, port: int) -> dict[str, Any]:
+        return {"port": port}
+
+    async def aclose(self) -> None:
+        for context, connector in self._opened:
+            await connector.aclose()
+            await context.aclose()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+sshd = pytest.fixture(scope="session")(served)
+
+
+@pytest.fixture
+async def world(sshd: Sshd, tmp_path: Path) -> AsyncIterator[SshdWorld]:
+    made = SshdWorld(sshd, tmp_path)
+    yield made
+    await made.aclose()
+
+
+class TestSftp(Conformance):
+    def _writing(self) -> dict[str, Any]:
+        return {"writable": True}
+
+
+class TestSftpByPassword(Conformance):
+    """Another server (asyncssh's own), that takes a password and has no hard links."""
+
+    @pytest.fixture
+    async def world(self, tmp_path: Path) -> AsyncIterator["OtherWorld"]:
+        async with OtherServer(tmp_path) as server:
+            made = OtherWorld(server, tmp_path)
+            yield made
+            await made.aclose()
+
+    def _writing(self) -> dict[str, Any]:
+        return {"writable": True}
+
+
+class Doorman(asyncssh.SSHServer):
+    """Lets in who has the password, in the way that the server has."""
+
+    def __init__(self, server: "OtherServer") -> None:
+        self._server = server
+
+    def begin_auth(self, username: str) -> bool:
+        return self._server.way != "trivial"
+
+    def password_auth_supported(self) -> bool:
+        return self._server.way == "password"
+
+    def validate_password(self, username: str, password: str) -> bool:
+        self._server.tried.append(password)
+        return (username, password) == ("kantoor", self._server.password)
+
+    def kbdint_auth_supported(self) -> bool:
+        return self._server.way == "keyboard-interactive"
+
+    def get_kbdint_challenge(self, *_: str) -> Any:
+        return "", "", "", [("Password: ", False)]
+
+    def validate_kbdint_response(self, username: str, responses: Any) -> bool:
+        return self.validate_password(username, *responses)
+
+
+class Plain(asyncssh.SFTPServer):
+    """A server where no file has two names, and that keeps to one folder."""
+
+    def __init__(self, chan: Any, root: Path) -> None:
+        super().__init__(chan, chroot=os.fsencode(root))
+
+    def link(self, oldpath: bytes, newpath: bytes) -> None:
+        raise asyncssh.SFTPOpUnsupported("no links")
+
+
+class OtherServer:
+    """asyncssh's own server in this process, with a kind of SFTP that a test may choose."""
+
+    password = "wachtwoord van het kantoor"
+
+    def __init__(
+        self, base: Path, sftp: Callable[..., asyncssh.SFTPServer] = Plain, way: str = "password"
+    ) -> None:
+        self.root, self.way, self._sftp = base / "server", way, sftp
+        self.root.mkdir()
+        self.tried: list[str] = []
+        self.key = asyncssh.generate_private_key("ssh-ed25519")
+
+    @property
+    def host_key(self) -> str:
+        return self.key.export_public_key().decode()
+
+    async def __aenter__(self) -> "OtherServer":
+        self._server = await asyncssh.create_server(
+            lambda: Doorman(self), HOST, 0, server_host_keys=[self.key],
+            sftp_factory=lambda chan: self._sftp(chan, self.root),
+        )  # fmt: skip
+        self.port = self._server.get_port()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+
+class OtherWorld(SshdWorld):
+    """The same, in that server."""
+
+    def __init__(self, server: OtherServer, base: Path) -> None:
+        self.server, self.base, self.path, self.policy = server, base, server.root, LOOPBACK
+        self.place = Place("300001", "klanten/300001", FOLDERS)
+        self.other = Place("300002", "klanten/300002", FOLDERS)
+        self._opened = []
+
+    async def open(self, **options: Any) -> Sftp:
+        (self.base / "wachtwoord").write_text(self.server.password)
+        (self.base / "verkeerd").write_text("verkeerd")
+        context = Context("kantoor/sftp", egress=self.policy, base=self.base)
+        told = {"host": HOST, "port": self.server.port, "username": "kantoor"}
+        told |= {"host_keys": [self.server.host_key], "password": "file:wachtwoord", **options}
+        connector = await Sftp.open(SftpConfig.model_validate(told), context)
+        self._opened.append((context, connector))
+        return connector
+
+    def wrong_credentials(self) -> dict[str, Any]:
+        return {"password": "file:verkeerd"}
+
+    def upstream(self) -> tuple[str, int]:
+        return HOST, self.server.port
+
+
+def port_of(proxy: FaultProxy) -> int:
+    assert proxy._server is not None
+    return int(proxy._server.sockets[0].getsockname()[1])
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what happens soon."""
+    for _ in range(400):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    assert true()
+
+
+async def body(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+# --- the connection
+
+
+async def test_a_restart_of_the_server_is_survived(world: SshdWorld) -> None:
+    connector = await world.open()
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    await world.seed(world.place, PERMANENT, "groot.bin", os.urandom(8 * MIB))
+    assert len(await everything(connector, world.place)) == 2
+    reader = await connector.read(world.place, f"{PERMANENT}/groot.bin")
+    pieces = aiter(reader)
+    await anext(pieces)
+    await asyncio.to_thread(world.sshd.stop)
+    with pytest.raises(Unavailable):
+        async for _ in pieces:
+            pass
+    await reader.aclose()
+    with pytest.raises(Unavailable):
+        await connector.list(world.place)
+    world.sshd.start()  # from this thread: it ends with the thread that started it
+    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
+
+
+async def test_twenty_calls_are_one_connection(world: SshdWorld) -> None:
+    async with proxied(world) as behind:
+        assert behind is not None
+        proxy, connector = behind
+        await asyncio.gather(*(connector.list(world.place) for _ in range(20)))
+        assert proxy.connections == 1
+        options = {**world.through(port_of(proxy)), **world.wrong_credentials()}
+        wrong = await world.open(**options)
+        calls = [wrong.list(world.place) for _ in range(20)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(e) for e in found} == {AuthFailed}
+        assert proxy.connections == 2
+
+
+async def test_a_server_that_hangs_can_be_left_and_goes_on(world: SshdWorld) -> None:
+    connector = await world.open()
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    assert len(await everything(connector, world.place)) == 1
+    world.sshd.pause()
+    try:
+        calls = [asyncio.create_task(connector.list(world.place)) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        for call in calls:
+            call.cancel()
+        async with asyncio.timeout(1):
+            await asyncio.gather(*calls, return_exceptions=True)
+    finally:
+        world.sshd.resume()
+    async with asyncio.timeout(3):
+        assert len(await everything(connector, world.place)) == 1
+
+
+async def test_a_connection_that_stays_dead_is_made_again(
+    world: SshdWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a firewall that forgot it: no answer, and no end either."""
+    monkeypatch.setattr(sftpline, "_SILENCE", 0.1)
+    async with proxied(world) as behind:
+        assert behind is not None
+        proxy, connector = behind
+        await world.seed(world.place, PERMANENT, "a.txt", b"a")
+        assert len(await everything(connector, world.place)) == 1
+        proxy.mode = Mode.HANG
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connector.list(world.place)
+        line = connector._calls._server._line
+        await until(lambda: not line.alive)
+        proxy.mode = Mode.PASS
+        assert len(await everything(connector, world.place)) == 1
+        assert proxy.connections == 2
+
+
+async def test_what_is_left_is_closed_at_the_server(world: SshdWorld) -> None:
+    await world.seed(world.place, PERMANENT, "groot.bin", os.urandom(8 * MIB))
+    for i in range(300):
+        world.at(world.place, f"{PERMANENT}/Map {i % 20}", f"{i}.txt").touch()
+    connector, id = await world.open(), f"{PERMANENT}/groot.bin"
+    readers = [await connector.read(world.place, id) for _ in range(5)]
+    await anext(aiter(readers[0]))
+    assert world.sshd.open_files() == 5
+    for reader in readers:
+        await reader.aclose()
+    for pause in (0, 0.0005, 0.001, 0.002, 0.005) * 8:
+        for call in (connector.list(world.place), connector.read(world.place, id)):
+            task = asyncio.ensure_future(call)
+            await asyncio.sleep(pause)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                if not isinstance(found := await task, walk.Page):
+                    await found.aclose()
+    await until(lambda: world.sshd.open_files() == 0)
+    assert len(await everything(connector, world.place)) == 301
+
+
+async def test_the_address_is_the_one_that_was_checked(
+    world: SshdWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that egress allows and that leads to the machine itself leads nowhere."""
+    asked: list[str] = []
+
+    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, world.sshd.port))]
+
+    world.policy = EgressPolicy(("archief.example:*",))
+    connector = await world.open(host="archief.example")
+    again_policy = EgressPolicy(("archief.example:*",), LOOPBACK.networks)
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.connector.egress.socket.getaddrinfo", resolve)
+        with pytest.raises(Unavailable, match="egress"):
+            await connector.list(world.place)
+        # A resolver that changed its mind since: the last look is at the socket.
+        patched.setattr(EgressPolicy, "resolve", lambda *_: [HOST])
+        with pytest.raises(Unavailable, match="egress refuses"):
+            await connector.list(world.place)
+    world.policy = again_policy
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.connector.egress.socket.getaddrinfo", resolve)
+        again = await world.open(host="archief.example")
+        assert await everything(again, world.place) == []
+    assert asked[:1] == ["archief.example"]
+
+
+async def test_nothing_of_this_machine_is_used(
+    world: SshdWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither its known hosts nor its keys, agent or configuration."""
+    ssh = tmp_path / "thuis" / ".ssh"
+    ssh.mkdir(parents=True)
+    known = f"[{HOST}]:{world.sshd.port} {world.sshd.public('host_ed25519')}\n"
+    (ssh / "known_hosts").write_text(known)
+    shutil.copy(world.sshd.private("user"), ssh / "id_ed25519")
+    (ssh / "config").write_text(f"Host *\n  ProxyCommand touch {tmp_path}/gelopen\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "thuis"))
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    stranger = await world.open(host_keys=[world.sshd.public("vreemd")])
+    with pytest.raises(AuthFailed):
+        await stranger.list(world.place)
+    keyless = await world.open(**world.wrong_credentials())
+    with pytest.raises(AuthFailed):
+        await keyless.list(world.place)
+    assert await everything(await world.open(), world.place) == []
+    assert not (tmp_path / "gelopen").exists()
+
+
+# --- keys and passwords
+
+
+async def test_the_keys_that_the_server_may_have(world: SshdWorld) -> None:
+    for name in ("host_ed25519", "host_rsa"):  # each, though the server has both
+        connector = await world.open(host_keys=[world.sshd.public(name)])
+        assert await everything(connector, world.place) == []
+    strange = world.sshd.public("vreemd")
+    for keys in (
+        [world.sshd.fingerprint("host_ed25519")],
+        [f"{world.sshd.fingerprint('host_ed25519')}="],
+        [strange, world.sshd.fingerprint("vreemd"), world.sshd.public("host_ed25519")],
+    ):
+        connector = await world.open(host_keys=keys)
+        assert await everything(connector, world.place) == []
+
+
+async def test_another_key_is_refused_before_any_secret_is_told(tmp_path: Path) -> None:
+    async with OtherServer(tmp_path) as server:
+        world = OtherWorld(server, tmp_path)
+        other = asyncssh.generate_private_key("ssh-ed25519")
+        for pin in (other.export_public_key().decode(), other.get_fingerprint()):
+            connector = await world.open(host_keys=[pin])
+            for call in (
+                connector.list(world.place),
+                connector.stat(world.place, f"{PERMANENT}/y"),
+            ):
+                with pytest.raises(AuthFailed) as told:
+                    await call
+                assert told.value.field == "host_keys"
+                assert server.key.get_fingerprint() in str(told.value)
+            report = await connector.check(Scope.CONNECTIVITY)
+            assert [f.field for f in report.findings if not f.ok] == ["host_keys"]
+        assert server.tried == []
+        await world.aclose()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [], [""], ["SHA256:kort"], ["SHA256:" + "é" * 43], ["MD5:aa:bb"], ["ssh-ed25519 AAAA"],
+        ["ssh-ed25519"], ["/etc/ssh/ssh_host_ed25519_key.pub"], ["*"],
+    ],
+)  # fmt: skip
+async def test_keys_that_are_none(world: SshdWorld, keys: list[str]) -> None:
+    with pytest.raises((ConfigInvalid, ValidationError), match="key"):
+        await world.open(host_keys=keys)
+
+
+async def test_a_host_certificate_is_no_key_that_is_known(tmp_path: Path) -> None:
+    """One that a stranger signed for the pinned name, and that would do for a known authority."""
+    authority = asyncssh.generate_private_key("ssh-ed25519")
+    async with OtherServer(tmp_path) as server:
+        own = asyncssh.generate_private_key("ssh-ed25519")
+        signed = authority.generate_host_certificate(own, "proef", principals=[HOST])
+        async with await asyncssh.create_server(
+            lambda: Doorman(server), HOST, 0, server_host_keys=[(own, signed)]
+        ) as lying:
+            world = OtherWorld(server, tmp_path)
+            connector = await world.open(port=lying.get_port())
+            with pytest.raises((AuthFailed, ProtocolError)):
+                await connector.list(world.place)
+            assert server.tried == []
+            await world.aclose()
+
+
+async def test_a_key_with_a_passphrase(world: SshdWorld) -> None:
+    (world.base / "zin").write_text(world.sshd.passphrase)
+    (world.base / "fout").write_text("een andere zin")
+    key = {"private_key": f"file:{world.sshd.private('geheim')}"}
+    connector = await world.open(**key, passphrase="file:zin")
+    assert await everything(connector, world.place) == []
+    for options, field in (
+        ({**key, "passphrase": "file:fout"}, "passphrase"),
+        (key, "private_key"),
+        ({"private_key": f"file:{world.sshd.folder / 'user.pub'}"}, "private_key"),
+    ):
+        with pytest.raises(ConfigInvalid) as told:
+            await world.open(**options)
+        assert told.value.field == field
+        assert "zin" not in str(told.value).replace("zins", "")
+
+
+@pytest.mark.parametrize("way", ["password", "keyboard-interactive", "trivial"])
+async def test_ways_to_be_let_in(tmp_path: Path, way: str) -> None:
+    async with OtherServer(tmp_path, way=way) as server:
+        world = OtherWorld(server, tmp_path)
+        connector = await world.open()
+        if way == "trivial":  # who lets in everybody is not the server that knows us
+            with pytest.raises(AuthFailed):
+                await connector.list(world.place)
+        else:
+            assert await everything(connector, world.place) == []
+            assert server.tried == [server.password]
+        await world.aclose()
+
+
+async def test_no_secret_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log.configure(level="debug")
+    async with OtherServer(tmp_path) as server:
+        world = OtherWorld(server, tmp_path)
+        connector, wrong = await world.open(), await world.open(**world.wrong_credentials())
+        assert await everything(connector, world.place) == []
+        with pytest.raises(AuthFailed) as told:
+            await wrong.list(world.place)
+        login = connector._calls._server._login
+        seen = [repr(login), repr(connector._config), repr(vars(connector)), repr(told.value)]
+        seen += [str(await wrong.check(Scope.READ, world.place)), *capfd.readouterr()]
+        await world.aclose()
+    assert not [text for text in seen if server.password in text or "verkeerd" in text]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"host": "10.0.0.1"}, {"host": "elders.example"}, {"path": "a/../b"}, {"path": "a\\b"},
+        {"private_key": None}, {"username": ""}, {"private_key": "geheim"}, {"host": "a b"},
+    ],
+)  # fmt: skip
+async def test_options_that_cannot_work(world: SshdWorld, options: dict[str, Any]) -> None:
+    with pytest.raises((ConfigInvalid, ValidationError)):
+        await world.open(**options)
+
+
+async def test_a_folder_that_is_away_is_no_empty_dossier(world: SshdWorld) -> None:
+    connector = await world.open(path=f"{world.path}/weg", writable=True)
+    for call in (
+        connector.list(world.place),
+        connector.stat(world.place, f"{PERMANENT}/x"),
+        connector.read(world.place, f"{PERMANENT}/x"),
+        connector.put(world.place, PERMANENT, "x", body(b"x")),
+    ):
+        with pytest.raises(Unavailable):
+            await call
+    report = await connector.check(Scope.CONNECTIVITY)
+    assert [(f.ok, f.field) for f in report.findings] == [(True, ""), (False, "path")]
+
+
+async def test_an_account_without_sftp(tmp_path: Path) -> None:
+    async with (
+        OtherServer(tmp_path) as server,
+        await asyncssh.create_server(
+            lambda: Doorman(server), HOST, 0, server_host_keys=[server.key]
+        ) as without,
+    ):
+        world = OtherWorld(server, tmp_path)
+        connector = await world.open(port=without.get_port())
+        with pytest.raises(ConfigInvalid):
+            await connector.list(world.place)
+        await world.aclose()
+
+
+def test_every_error_of_theirs_is_one_of_ours() -> None:
+    def below(kind: type[Exception]) -> list[type[Exception]]:
+        return [e for s in kind.__subclasses__() for e in (s, *below(s))]
+
+    for theirs in (*below(asyncssh.SFTPError), *below(asyncssh.DisconnectError)):
+        made = theirs.__new__(theirs)
+        Exception.__init__(made, "reden")
+        assert isinstance(error_of(made), SourceError)
+    assert all(issubclass(ours, SourceError) for ours in ERRORS.values())
+
+
+# --- what is a document
+
+
+async def both_refuse(connector: Connector[Any], place: Place, id: str) -> None:
+    for ask in (connector.stat, connector.read):
+        with pytest.raises(NotFound):
+            await ask(place, id)
+
+
+async def test_links_at_the_server_are_no_documents(world: SshdWorld, tmp_path: Path) -> None:
+    await world.seed(world.place, PERMANENT, "echt.txt", b"echt")
+    await world.seed(world.other, PERMANENT, "geheim.txt", b"GEHEIM")
+    (tmp_path / "buiten.txt").write_text("GEHEIM")
+    folder = world.at(world.place, PERMANENT)
+    (folder / "link.txt").symlink_to(world.at(world.other, PERMANENT, "geheim.txt"))
+    (folder / "map").symlink_to(world.at(world.other, PERMANENT))
+    (folder / "buiten").symlink_to(tmp_path)
+    (folder / "zelf").symlink_to(".")
+    world.at(world.place, NESTED).parent.rmdir()
+    world.at(world.place, "").joinpath("Aangiften").symlink_to(world.at(world.other, PERMANENT))
+    (world.path / "klanten" / "300003").symlink_to(world.at(world.other, "").parent)
+    connector = await world.open(writable=True)
+    assert [e.name for e in await everything(connector, world.place)] == ["echt.txt"]
+    for id in ("link.txt", "map", "map/geheim.txt", "buiten/buiten.txt", "zelf/echt.txt"):
+        await both_refuse(connector, world.place, f"{PERMANENT}/{id}")
+    borrowed = Place("300003", "klanten/300003", FOLDERS)
+    assert await everything(connector, borrowed) == []
+    await both_refuse(connector, borrowed, f"{PERMANENT}/geheim.txt")
+    for place, below in ((world.place, f"{PERMANENT}/map"), (borrowed, PERMANENT)):
+        with pytest.raises(NotFound):
+            await connector.put(place, below, "nieuw.txt", body(b"x"))
+    with pytest.raises(AlreadyExists):
+        await connector.put(world.place, PERMANENT, "link.txt", body(b"x"))
+    await connector.put(world.place, PERMANENT, "link.txt", body(b"x"), if_absent=False)
+    assert [p.name for p in world.at(world.other, PERMANENT).iterdir()] == ["geheim.txt"]
+    assert world.at(world.other, PERMANENT, "geheim.txt").read_bytes() == b"GEHEIM"
+    assert not (folder / "link.txt").is_symlink()
+
+
+async def test_a_base_that_is_a_link_is_the_administrators(world: SshdWorld) -> None:
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    (world.path / "nu").symlink_to(world.path)
+    connector = await world.open(path=f"{world.path}/nu")
+    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
+
+
+async def test_who_swaps_a_folder_for_a_link_while_it_is_read(world: SshdWorld) -> None:
+    """Looked at again after the opening: what was swapped in between is not given."""
+    await world.seed(world.place, f"{PERMANENT}/map", "a.txt", b"mijn")
+    await world.seed(world.other, PERMANENT, "a.txt", b"GEHEIM")
+    folder, theirs = world.at(world.place, f"{PERMANENT}/map"), world.at(world.other, PERMANENT)
+    connector, id = await world.open(), f"{PERMANENT}/map/a.txt"
+    line = await connector._calls._server.line()
+    opening, listing = line.client.open, line.client.scandir
+
+    async def swapped_open(*told: Any, **more: Any) -> Any:
+        folder.rename(folder.with_name("weg"))
+        folder.symlink_to(theirs)
+        return await opening(*told, **more)
+
+    line.client.open = swapped_open
+    with pytest.raises(NotFound):
+        await connector.read(world.place, id)
+    folder.unlink()
+    folder.with_name("weg").rename(folder)
+
+    async def swapped_list(path: bytes) -> Any:
+        if path.endswith(b"map"):
+            folder.rename(folder.with_name("weg"))
+            folder.symlink_to(theirs)
+        async for name in listing(path):
+            yield name
+
+    line.client.open, line.client.scandir = opening, swapped_list
+    assert [e.id for e in await everything(connector, world.place)] == []
+    await until(lambda: world.sshd.open_files() == 0)
+
+
+async def test_pipes_and_sockets_are_no_documents(world: SshdWorld) -> None:
+    """Opening a pipe would hang the server for everybody."""
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    os.mkfifo(world.at(world.place, PERMANENT, "pijp"))
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.fspath(world.at(world.place, PERMANENT, "stopcontact")))
+    connector = await world.open()
+    async with asyncio.timeout(5):
+        assert [e.name for e in await everything(connector, world.place)] == ["a.txt"]
+        for name in ("pijp", "stopcontact"):
+            await both_refuse(connector, world.place, f"{PERMANENT}/{name}")
+
+
+async def test_five_thousand_hostile_names_lead_nowhere(world: SshdWorld) -> None:
+    for place, folder in ((world.other, PERMANENT), (world.place, "Intern")):
+        await world.seed(place, folder, "geheim.txt", b"GEHEIM")
+    await world.seed(world.place, PERMANENT, "mijn.txt", b"mijn")
+    (world.path / "geheim.txt").write_bytes(b"GEHEIM")
+    connector, refused = await world.open(), 0
+    for id in hostile_names(7, 5_000):
+        with pytest.raises(NotFound):
+            await connector.read(world.place, id)
+        refused += 1
+    assert refused == 5_000
+
+
+def hostile_names(seed: int, count: int) -> list[str]:
+    """Paths of every sort that a server might take for another path, from their pieces."""
+    chance = random.Random(seed)
+    pieces = [
+        "..", ".", "/", "\\", "//", "\0", "%2e", "%2f", "\u2215", "\u202e", "\uff0e", "~",
+        "~root", ":", "*", "?", "$HOME", "`id`", "\n", "\x7f", "/etc/passwd", PERMANENT,
+        PERMANENT + "/", "geheim.txt", "klanten", "300002", "Intern", "mijn.txt ", "mijn.txt.",
+        walk.PARTIAL, "\udcff", ".. ", "...", "/C:/", "/proc/self/root",
+    ]  # fmt: skip
+    return ["".join(chance.choices(pieces, k=chance.randint(1, 9))) for _ in range(count)]
+
+
+async def test_names_that_only_unix_can_hold(world: SshdWorld) -> None:
+    folder = os.fsencode(world.at(world.place, PERMANENT, "x").parent)
+    kept = [b"a:b.txt", b"vraag?.txt", b"twee\nregels.txt", b"eind.", b" blank ", b"$(id)"]
+    for name in (*kept, b"\xff\xfe.txt", b"terug\\streep", b"...", b". .", b".map-part-1"):
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes(name)
+    connector = await world.open()
+    found = await everything(connector, world.place)
+    assert sorted(e.name.encode() for e in found) == sorted(kept)
+    for entry in found:
+        assert await content(connector, world.place, entry.id) == entry.name.encode()
+    await both_refuse(connector, world.place, f"{PERMANENT}/.map-part-1")
+
+
+async def test_paging_through_a_large_folder(world: SshdWorld) -> None:
+    for i in range(2_500):
+        world.at(world.place, PERMANENT, f"{i}.txt").touch()
+    connector = await world.open()
+    found = [e.id for e in await everything(connector, world.place)]
+    assert found == sorted(found)
+    assert len(set(found)) == len(found) == 2_500
+
+
+async def test_a_document_that_changes_while_it_is_read(world: SshdWorld) -> None:
+    connector, id = await world.open(), f"{PERMANENT}/groot.bin"
+    path = world.at(world.place, PERMANENT, "groot.bin")
+    for change in (lambda: os.truncate(path, MIB), lambda: os.utime(path, (1, 1))):
+        path.write_bytes(os.urandom(8 * MIB))
+        reader, count = await connector.read(world.place, id), 0
+        with pytest.raises(IntegrityError):  # noqa: PT012
+            async for piece in reader:
+                count += len(piece)
+                if count == len(piece):
+                    change()
+        assert count < 8 * MIB
+        await reader.aclose()
+
+
+# --- writing
+
+
+async def test_a_source_that_is_not_to_be_written_to(world: SshdWorld) -> None:
+    connector = await world.open()
+    assert not Capability.WRITE & connector.capabilities
+    with pytest.raises(Unsupported):
+        await connector.put(world.place, PERMANENT, "a.txt", body(b"a"))
+    assert list(world.path.iterdir()) == []
+
+
+async def test_nobody_sees_a_document_before_it_is_whole(world: SshdWorld) -> None:
+    async with proxied(world) as behind:
+        assert behind is not None
+        proxy, _ = behind
+        connector = await world.open(**world.through(port_of(proxy)), writable=True)
+        other, seen = await world.open(), list[list[str]]()
+        folder = world.at(world.place, PERMANENT, "x").parent
+
+        async def cut() -> AsyncIterator[bytes]:
+            yield bytes(3 * MIB)
+            seen.append([p.name for p in folder.iterdir()])
+            assert await everything(other, world.place) == []
+            proxy.mode, proxy.after = Mode.CUT, 0
+            yield bytes(3 * MIB)
+            raise AssertionError("a cut goes unseen")
+
+        with pytest.raises(Unavailable):
+            await connector.put(world.place, PERMANENT, "a.bin", cut())
+        proxy.mode = Mode.PASS
+        assert len(seen[0]) == 1
+        assert seen[0][0].startswith(walk.PARTIAL)
+        await until(lambda: not list(folder.iterdir()))  # over another connection
+
+
+async def test_what_fails_leaves_nothing_at_the_server(world: SshdWorld) -> None:
+    connector = await world.open(writable=True)
+    folder = world.at(world.place, PERMANENT, "x").parent
+
+    async def cut() -> AsyncIterator[bytes]:
+        yield bytes(MIB)
+        raise ConnectionResetError("the sender left")
+
+    for sent, options in (
+        (cut(), {}), (body(b"x"), {"size": 2}), (body(b"x"), {"sha256": bytes(32)})
+    ):  # fmt: skip
+        with pytest.raises((ConnectionResetError, IntegrityError)):
+            await connector.put(world.place, PERMANENT, "a.bin", sent, **options)
+    for pause in (0, 0.001, 0.003, 0.01) * 5:
+        call = connector.put(world.place, PERMANENT, f"{pause}.bin", body(bytes(2 * MIB)))
+        task = asyncio.ensure_future(call)
+        await asyncio.sleep(pause)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await until(lambda: not [p for p in folder.iterdir() if p.name.startswith(walk.PARTIAL)])
+    await until(lambda: world.sshd.open_files() == 0)
+    assert {p.stat().st_size for p in folder.iterdir()} <= {2 * MIB}
+
+
+async def test_what_a_dead_writer_left_goes_with_the_next(world: SshdWorld) -> None:
+    connector = await world.open(writable=True)
+    folder = world.at(world.place, PERMANENT, "x").parent
+    mine = f"{walk.PARTIAL}{'0' * 32}"
+    for name, age in ((mine, 2), (f"{walk.PARTIAL}{'1' * 32}", 0), (".map-part-x", 2)):
+        (folder / name).touch()
+        then = time.time() - age * 24 * 3600
+        os.utime(folder / name, (then, then))
+    await connector.put(world.place, PERMANENT, "a.txt", body(b"a"))
+    left = {p.name for p in folder.iterdir()}
+    assert left == {"a.txt", f"{walk.PARTIAL}{'1' * 32}", ".map-part-x"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+async def test_a_race_of_writers_has_one_winner(
+    world: SshdWorld, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over two connections; by a second name, and by the protocol's rename."""
+    sources = [await world.open(writable=True) for _ in range(2)]
+    if not links:
+
+        async def none(*_: Any) -> None:
+            raise asyncssh.SFTPFailure("no links on this file system")
+
+        monkeypatch.setattr(asyncssh.SFTPClient, "link", none)
+    calls = [
+        sources[n % 2].put(world.place, NESTED, "a.bin", body(f"schrijver {n}".encode() * 9_000))
+        for n in range(8)
+    ]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(r, AlreadyExists) for r in results) == 7, results
+    folder = world.at(world.place, NESTED)
+    await until(lambda: [p.name for p in folder.iterdir()] == ["a.bin"])
+
+
+async def test_a_server_that_cannot_replace_says_so(
+    world: SshdWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: Any) -> None:
+        raise asyncssh.SFTPOpUnsupported("no such thing")
+
+    connector = await world.open(writable=True)
+    await connector.put(world.place, PERMANENT, "a.txt", body(b"een"))
+    monkeypatch.setattr(asyncssh.SFTPClient, "posix_rename", none)
+    with pytest.raises(Unsupported):
+        await connector.put(world.place, PERMANENT, "a.txt", body(b"twee"), if_absent=False)
+    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"een"
+
+
+# --- a server that lies
+
+
+class Lying(Plain):
+    """Says what a test wants: names, sizes, bytes. A class attribute each, set by the test."""
+
+    names: list[bytes] = []
+    endless = False
+    size: int | None = 5
+    data: Callable[[int], bytes] = staticmethod(lambda size: b"x" * min(size, 5))
+    folder = stat.S_IFDIR | 0o755
+    removed: list[bytes] = []
+
+    def lstat(self, path: bytes) -> asyncssh.SFTPAttrs:
+        known = path.rstrip(b"/").rpartition(b"/")[2]
+        if known in (b"klanten", b"300001", b"Permanent", b".", b""):
+            return asyncssh.SFTPAttrs(permissions=self.folder, size=0, mtime=1, atime=1)
+        return self._attributes()
+
+    stat = lstat
+
+    def fstat(self, file_obj: object) -> asyncssh.SFTPAttrs:
+        return self._attributes()
+
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        for name in self.names:
+            yield asyncssh.SFTPName(name, attrs=self._attributes())
+        while self.endless:
+            yield asyncssh.SFTPName(os.urandom(8).hex().encode(), attrs=self._attributes())
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+        return object()
+
+    def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        return self.data(size)
+
+    def close(self, file_obj: object) -> None:
+        pass
+
+    def remove(self, path: bytes) -> None:
+        self.removed.append(path)
+
+    def _attributes(self) -> asyncssh.SFTPAttrs:
+        mode = stat.S_IFREG | 0o644
+        return asyncssh.SFTPAttrs(permissions=mode, size=self.size, mtime=1, atime=1)
+
+
+@pytest.fixture
+async def lying(tmp_path: Path) -> AsyncIterator[tuple[type[Lying], OtherWorld]]:
+    kind = type("Liar", (Lying,), {"removed": []})
+    async with OtherServer(tmp_path, kind) as server:
+        made = OtherWorld(server, tmp_path)
+        yield kind, made
+        await made.aclose()
+
+
+async def test_names_of_a_hostile_server(lying: tuple[type[Lying], OtherWorld]) -> None:
+    kind, world = lying
+    kind.names = [
+        b"", b".", b"..", b"../geheim.txt", b"/etc/passwd", b"a/b.txt", b"a\\b.txt", b"nul\0.txt",
+        b"\xff\xff", b"l" * 2_000, b".. ", b"goed.txt", b"goed.txt", b"twee\nregels.txt",
+        b".map-part-" + b"0" * 32 + b"/../../geheim.txt",
+    ]  # fmt: skip
+    connector = await world.open(writable=True)
+    found = await everything(connector, world.place, 1)
+    assert [e.name for e in found] == ["goed.txt", "twee\nregels.txt"]
+    with contextlib.suppress(SourceError):
+        await connector.put(world.place, PERMANENT, "a.txt", body(b"x"))
+    await asyncio.sleep(0.1)
+    assert not [path for path in kind.removed if b".." in path]
+
+
+async def test_a_listing_without_an_end(
+    lying: tuple[type[Lying], OtherWorld], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, world = lying
+    kind.endless = True
+    monkeypatch.setattr("gateway.connector.sftp.file.MOST", 5_000)
+    connector = await world.open()
+    with pytest.raises(TooLarge):
+        await connector.list(world.place, limit=1)
+    task = asyncio.ensure_future(connector.list(world.place))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    kind.endless = False
+    assert await everything(connector, world.place) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "data", "error"),
+    [
+        (4, b"xxx", IntegrityError), (2**63, b"", IntegrityError), (5, b"", IntegrityError),
+        (5, b"x" * 6, ProtocolError), (5, b"x" * 500_000, ProtocolError),
+        (None, b"x", ProtocolError),
+    ],
+)  # fmt: skip
+async def test_other_bytes_than_were_told_of(
+    lying: tuple[type[Lying], OtherWorld],
+    size: int | None,
+    data: bytes,
+    error: type[SourceError],
+) -> None:
+    kind, world = lying
+    given = [data]
+    kind.size = size
+    kind.data = staticmethod(lambda _: given.pop() if given else b"")
+    connector = await world.open()
+    with pytest.raises(error):
+        await content(connector, world.place, f"{PERMANENT}/a.txt", length=5)
+
+
+async def test_a_drop_at_a_time_is_a_document_all_the_same(
+    lying: tuple[type[Lying], OtherWorld],
+) -> None:
+    kind, world = lying
+    kind.data = staticmethod(lambda _: b"x")
+    connector = await world.open()
+    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"xxxxx"
+
+
+async def test_a_server_that_calls_nothing_a_folder(
+    lying: tuple[type[Lying], OtherWorld],
+) -> None:
+    kind, world = lying
+    kind.folder = 0
+    connector = await world.open()
+    for call in (connector.list(world.place), connector.read(world.place, f"{PERMANENT}/a")):
+        with pytest.raises(Unavailable):
+            await call
+
+
+async def test_the_border_holds_without_a_border_at_the_server(
+    lying: tuple[type[Lying], OtherWorld],
+) -> None:
+    """Everything exists at this one, under each name that it is asked for."""
+    _, world = lying
+    connector = await world.open()
+    for id in hostile_ids(world.place, world.other, f"{PERMANENT}/a", f"{PERMANENT}/b"):
+        if id.startswith(f"{PERMANENT}/") and "/" not in id.removeprefix(f"{PERMANENT}/"):
+            continue  # an odd name in the klant's own folder
+        with pytest.raises(NotFound):
+            await connector.read(world.place, id)
