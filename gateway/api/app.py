@@ -1,6 +1,6 @@
 """The interface for packages as one application, put below /api/v1."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
@@ -11,6 +11,7 @@ from gateway.domain.proxy import Network
 from gateway.flows.portal import Portal
 
 PREFIX = "/api/v1"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def operations() -> list[Operation]:
@@ -33,7 +34,18 @@ def build(portal: Portal, proxies: Sequence[Network] = ()) -> web.Application:
         return Problem(404).response()
 
     app.router.add_get("/openapi.json", description)
-    for one in every:
-        app.router.add_route(one.method, one.path, route(one))
+    for path in dict.fromkeys(one.path for one in every):
+        here = [one for one in every if one.path == path]
+        resource = app.router.add_resource(path)
+        for one in here:
+            resource.add_route(one.method, route(one))
+        resource.add_route("*", _not_allowed(sorted(one.method for one in here)))
     app.router.add_route("*", "/{tail:.*}", unknown)
     return app
+
+
+def _not_allowed(methods: Sequence[str]) -> Handler:
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        return Problem(405, headers={"Allow": ", ".join(methods)}).response()
+
+    return refuse

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.api.operation import MOST_JSON
 from gateway.api.problem import Problem
 
-#: Seconds without a byte of a body.
-IDLE = 60.0
+#: What aiohttp's reader raises for a body that is no multipart.
+_BROKEN = (ValueError, AssertionError, TypeError, HttpProcessingError)
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Body:
             raise Problem(415, "Verwacht: application/json of multipart/form-data.")
         try:
             return cls(await request.multipart())
-        except (ValueError, AssertionError):
+        except _BROKEN:
             raise Problem(400, "De multipart is niet te lezen.") from None
 
     async def json(self, name: str) -> bytes:
@@ -51,7 +52,7 @@ class Body:
         """The next part; None after the last. Raises Problem 400."""
         try:
             part = await self.reader.next()
-        except (ValueError, AssertionError, TypeError):
+        except _BROKEN:
             raise Problem(400, "De multipart is niet te lezen.") from None
         if part is None:
             return None
@@ -67,7 +68,7 @@ class Body:
             while piece := await part.read_chunk(256 * 1024):
                 digest.update(piece)
                 yield piece
-        except (ValueError, AssertionError):
+        except _BROKEN:
             raise Problem(400, "De multipart is niet te lezen.") from None
         self._see(digest.hexdigest())
 

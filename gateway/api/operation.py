@@ -125,6 +125,7 @@ def route(operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamR
         response.headers.extend(calling.rate())
         return response
 
+    handle.scope = operation.scope  # type: ignore[attr-defined]  # for the test of all routes
     return handle
 
 
