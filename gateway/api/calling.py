@@ -31,10 +31,21 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="portaal"'}
 
 async def caller(portal: Portal, request: web.Request, proxies: Sequence[proxy.Network]) -> Caller:
     """The package that calls. Raises Problem 401, and TooMany."""
+    return await with_key(portal, request, proxies, bearer(request))
+
+
+def bearer(request: web.Request) -> str:
+    """The key in the header Authorization; "" without one."""
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
-    found = None
-    if kind.lower() == "bearer":
-        found = await packages.recognise(portal, key.strip(), _certificate(request, proxies))
+    return key.strip() if kind.lower() == "bearer" else ""
+
+
+async def with_key(
+    portal: Portal, request: web.Request, proxies: Sequence[proxy.Network], key: str
+) -> Caller:
+    """The package that calls with this key, wherever in the request it stood. Raises Problem 401,
+    and TooMany."""
+    found = await packages.recognise(portal, key, _certificate(request, proxies))
     if found is None:
         raise Problem(401, headers=_CHALLENGE)
     async with portal.db.connection() as c:
@@ -86,7 +97,7 @@ class Once:
     def of(cls, portal: Portal, caller: Caller, request: web.Request) -> "Once":
         """Raises Problem 400 without a usable key."""
         key = request.headers.get("Idempotency-Key", "")
-        if not 0 < len(key) <= 200 or not key.isascii() or not key.isprintable():
+        if not usable(key):
             raise Problem(400, "De header Idempotency-Key (1 tot 200 tekens) ontbreekt.")
         return cls(portal, caller, key)
 
@@ -126,6 +137,11 @@ class Once:
         """It came to nothing: the same key may try again."""
         async with self.portal.db.tenant(self.caller.firm.id) as c:
             await store.free(c, self.caller.package, self.key)
+
+
+def usable(key: str) -> bool:
+    """Whether it can be the key of a request."""
+    return 0 < len(key) <= 200 and key.isascii() and key.isprintable()
 
 
 def digest(data: bytes) -> str:

@@ -13,6 +13,8 @@ from gateway.domain.firm import Source
 from gateway.domain.klant import Klant
 from gateway.domain.package import Scope
 from gateway.flows import uploads
+from gateway.flows.packages import Caller
+from gateway.flows.portal import Portal
 from gateway.flows.uploads import Hashed
 
 OPERATIONS = Operations()
@@ -39,7 +41,7 @@ async def zet_document(call: Call[Once, DocumentVraag]) -> Answer:
             raise Problem(409, OTHER)
         return again(before)
     try:
-        told = await _put(call, klant, source, body)
+        told = await put(call.portal, call.caller, klant, source, asked, body)
         await once.answered(201, told, {}, body.sha256)
     except BaseException:
         await once.free()
@@ -47,14 +49,14 @@ async def zet_document(call: Call[Once, DocumentVraag]) -> Answer:
     return Answer(told, 201)
 
 
-async def _put(
-    call: Call[Once, DocumentVraag], klant: Klant, source: Source, body: Hashed
-) -> dict[str, Any]:
-    asked = call.query
+async def put(
+    portal: Portal, caller: Caller, klant: Klant, source: Source, asked: DocumentVraag,
+    body: Hashed,
+) -> dict[str, Any]:  # fmt: skip
+    """Put the document that comes in its place; what stands there then, as JSON."""
     done = await uploads.put_document(
-        call.portal, call.caller, klant, source, asked.map, asked.naam, body,
-        sha256=asked.sha256 or "",
-    )  # fmt: skip
+        portal, caller, klant, source, asked.map, asked.naam, body, sha256=asked.sha256 or ""
+    )
     return DocumentUit(
         bron=done.source, id=done.entry.id, naam=asked.naam, lengte=done.length, sha256=done.sha256
     ).model_dump(mode="json")

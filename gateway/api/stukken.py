@@ -1,6 +1,8 @@
 """Stukken: put up by content or by reference, followed, taken back, reported."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +23,7 @@ from gateway.api.models import (
 from gateway.api.multipart import Body
 from gateway.api.operation import Answer, Call, Operations, again, invalid
 from gateway.api.problem import Problem
+from gateway.domain.firm import Firm
 from gateway.domain.package import Scope
 from gateway.domain.sbr import Statusmelding
 from gateway.domain.stuk import LABELS
@@ -28,6 +31,8 @@ from gateway.errors import Invalid
 from gateway.flows import events, intake, stukbeheer
 from gateway.flows.events import Told
 from gateway.flows.intake import GroupWish, PartWish, Wish
+from gateway.flows.packages import Caller
+from gateway.flows.portal import Portal
 from gateway.flows.submitting import Submission
 
 OPERATIONS = Operations()
@@ -61,12 +66,7 @@ async def zet_stuk_klaar(call: Call[Any, None]) -> Answer:
     """By reference as JSON, or with the documents in a multipart."""
     if isinstance(call.body, Once):
         return await _with_documents(call, call.body)
-    given: StukIn = call.body
-    faults = _references(given)
-    if faults:
-        raise Problem(422, faults=faults)
-    id = await intake.put_up(call.portal, call.firm, _wish(call, given))
-    return await _created(call, id)
+    return await _created(call, await by_reference(call.portal, call.caller, call.body))
 
 
 async def _with_documents(call: Call[Any, None], once: Once) -> Answer:
@@ -79,7 +79,9 @@ async def _with_documents(call: Call[Any, None], once: Once) -> Answer:
             raise Problem(409, OTHER)
         return again(before)
     try:
-        answer = await _taken(call, body, _stuk(text))
+        given, came = _stuk(text), _coming(body)
+        id = await by_content(call.portal, call.caller, given, came, "multipart")
+        answer = await _created(call, id)
         await once.answered(answer.status, answer.body, answer.headers, body.digest)
     except BaseException:
         await once.free()
@@ -87,33 +89,62 @@ async def _with_documents(call: Call[Any, None], once: Once) -> Answer:
     return answer
 
 
-async def _taken(call: Call[Any, None], body: Body, given: StukIn) -> Answer:
-    """Take in the parts as they come. Every fault is told once the body has ended."""
-    faults = _by_content(given)
+async def _coming(body: Body) -> AsyncIterator["Coming"]:
+    while (part := await body.next()) is not None:
+        yield Coming(part.name or "", part.filename or "", partial(body.pieces, part))
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A document on its way in. name: what `inhoud` of its onderdeel says. pieces: the bytes that
+    are still to come, from where they were left."""
+
+    name: str
+    filename: str
+    pieces: Callable[[], AsyncIterator[bytes]]
+
+
+async def by_reference(portal: Portal, caller: Caller, given: StukIn) -> UUID:
+    """Put up a stuk whose parts stand in the firm's sources. Raises Problem and Invalid."""
+    faults = _references(given)
+    if faults:
+        raise Problem(422, faults=faults)
+    return await intake.put_up(portal, caller.firm, _wish(caller, given))
+
+
+async def by_content(
+    portal: Portal, caller: Caller, given: StukIn, coming: AsyncIterator[Coming], where: str
+) -> UUID:
+    """Put up a stuk with its documents, taken in as they come. Every fault is told once all of
+    them ended. where: what a document that nobody asked for is a part of."""
+    faults = _contents(given)
     submission: Submission | None = None
     try:
-        submission = await Submission.begin(call.portal, call.firm, _wish(call, given))
+        submission = await Submission.begin(portal, caller.firm, _wish(caller, given))
     except Invalid as e:
         faults |= e.faults
     waiting = {p.inhoud: i for i, p in enumerate(given.onderdelen) if p.inhoud}
-    while (part := await body.next()) is not None:
-        number = waiting.pop(part.name or "", None)
+    async for one in coming:
+        number = waiting.pop(one.name, None)
         if number is None:
-            faults[f"multipart.{part.name}"] = "Geen onderdeel heeft deze inhoud."
+            faults[f"{where}.{one.name}"] = "Geen onderdeel heeft deze inhoud."
         if faults or submission is None or number is None:
-            async for _ in body.pieces(part):
-                pass
+            await _past(one)
             continue
         try:
             sha256 = given.onderdelen[number].sha256 or ""
-            await submission.take(number, part.filename or "", body.pieces(part), sha256)
+            await submission.take(number, one.filename, one.pieces(), sha256)
         except Invalid as e:
             faults |= e.faults
-            async for _ in body.pieces(part):
-                pass
+            await _past(one)
     if faults or submission is None:
         raise Invalid(faults)
-    return await _created(call, await submission.finish())
+    return await submission.finish()
+
+
+async def _past(one: Coming) -> None:
+    async for _ in one.pieces():
+        pass
 
 
 def _stuk(data: bytes) -> StukIn:
@@ -134,7 +165,7 @@ def _references(given: StukIn) -> dict[str, str]:
     return faults
 
 
-def _by_content(given: StukIn) -> dict[str, str]:
+def _contents(given: StukIn) -> dict[str, str]:
     """What is wrong with the parts of a stuk with documents."""
     faults = {}
     names = [p.inhoud for p in given.onderdelen if p.inhoud]
@@ -146,10 +177,10 @@ def _by_content(given: StukIn) -> dict[str, str]:
     return faults
 
 
-def _wish(call: Call[Any, Any], given: StukIn) -> Wish:
+def _wish(caller: Caller, given: StukIn) -> Wish:
     return Wish(
         given.klant, given.soort, given.jaar, given.periode,
-        [_part(p) for p in given.onderdelen], call.caller.by, given.deadline, given.opmerking,
+        [_part(p) for p in given.onderdelen], caller.by, given.deadline, given.opmerking,
         given.relatiebeheerder, None, given.vervangt,
         [GroupWish(g.personen, g.nodig or len(g.personen)) for g in given.akkoord_van],
     )  # fmt: skip
@@ -194,14 +225,24 @@ async def meld_stuk(call: Call[MeldenIn, None]) -> Answer:
 
 
 def _id(call: Call[Any, Any]) -> UUID:
+    return identifier(call.path["id"])
+
+
+def identifier(text: str) -> UUID:
+    """The id of a stuk. Raises Problem 404: what is no id is no stuk's."""
     try:
-        return UUID(call.path["id"])
+        return UUID(text)
     except ValueError:
         raise Problem(404) from None
 
 
 async def _told(call: Call[Any, Any], id: UUID) -> dict[str, Any]:
-    found = await events.status(call.portal, call.firm, id)
+    return await told(call.portal, call.firm, id)
+
+
+async def told(portal: Portal, firm: Firm, id: UUID) -> dict[str, Any]:
+    """A stuk as JSON. Raises Problem 404."""
+    found = await events.status(portal, firm, id)
     if found is None:
         raise Problem(404)
     return of_told(found).model_dump(mode="json")
