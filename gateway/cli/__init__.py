@@ -13,6 +13,7 @@ from gateway import __version__, app, log, settings, worker
 from gateway.cli.common import CONFIG, Folder, Json, fail, read_settings, run, tell
 from gateway.cli.config import config_cli
 from gateway.cli.evidence import audit_cli, proof_cli
+from gateway.cli.kit import kit
 from gateway.cli.packages import package_cli
 from gateway.cli.people import klant_cli, mandate_cli, person_cli
 from gateway.cli.simulate import simulate_cli
@@ -38,6 +39,7 @@ for _group, _name in (
     (wsdl_cli, "wsdl"),
 ):
     cli.add_typer(_group, name=_name)
+cli.command("kit")(kit)
 
 
 @cli.callback()
