@@ -25,9 +25,9 @@ from gateway.connector.cmis.object import (
     is_folder,
     judge_range,
     object_id,
+    row_of,
 )
-from gateway.connector.cmis.walk import Walk, outermost
-from gateway.connector.cmis.wire import Properties, Repository, is_plain
+from gateway.connector.cmis.wire import Properties, Repository
 from gateway.connector.context import Context
 from gateway.connector.contract import (
     Capability,
@@ -40,6 +40,7 @@ from gateway.connector.contract import (
     Report,
     Scope,
 )
+from gateway.connector.pagedwalk import Path, Row, Walk, is_path, is_plain, outermost
 from gateway.connector.secret import Secret
 from gateway.errors import (
     AlreadyExists,
@@ -54,7 +55,6 @@ from gateway.errors import (
     Unsupported,
 )
 
-_LONGEST_ID = 1024
 _KIND = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 
 
@@ -133,10 +133,15 @@ class Cmis(Connector[CmisConfig]):
         return Report(tuple(findings))
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
-        """See Connector.list; `gateway.connector.cmis.walk` says what a page is."""
+        """See Connector.list; `gateway.connector.pagedwalk` says what a page is."""
         root = self._root(place)
+
+        async def children(path: Path, skip: int, most: int) -> tuple[Sequence[Row], bool]:
+            found, more = await self._repository.children((*(root or ()), *path), skip, most)
+            return [row_of(path, child) for child in found], more
+
         folders = outermost(place.folders) if root is not None else ()
-        return await Walk(self._repository, root or (), folders).page(page, limit)
+        return await Walk(children, folders).page(page, limit)
 
     async def stat(self, place: Place, id: str) -> Entry:
         """See Connector.stat."""
@@ -248,13 +253,8 @@ class Cmis(Connector[CmisConfig]):
     def _path(self, place: Place, id: str) -> Sequence[str]:
         """The path of a document. Raises NotFound outside the published part of the place."""
         parts, root = id.split("/"), self._root(place)
-        if root is None or not all(map(is_plain, parts)) or not place.holds(parts[:-1]):
+        if root is None or not is_path(parts) or not place.holds(parts[:-1]):
             raise NotFound
-        try:
-            if len(id.encode()) > _LONGEST_ID:
-                raise NotFound
-        except UnicodeEncodeError:
-            raise NotFound from None
         return (*root, *parts)
 
     async def _found(self, place: Place, id: str) -> tuple[Entry, Properties]:

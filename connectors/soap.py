@@ -1,25 +1,13 @@
 """A SOAP back office, described by a profile (see `gateway.connector.soap.profile`).
 
-A klant's dossier items are rows of a listing; each has attachments, and an attachment is a
-document. Every id is looked up again in the klant's own listing before its content is asked
-for. A document's base64 is decoded while it comes. Nothing is written.
+A klant's documents are rows of a listing (`gateway.connector.soap.items`) or stand in folders
+(`gateway.connector.soap.folders`). A document is decoded while it comes. Nothing is written.
 """
 
-import asyncio
 import re
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Self, TypeVar
-from zoneinfo import ZoneInfo
+from typing import Self
 
 from pydantic import Field
 
@@ -37,24 +25,23 @@ from gateway.connector.contract import (
 )
 from gateway.connector.secret import Secret
 from gateway.connector.soap import profile as soapprofile
-from gateway.connector.soap.client import Row, SoapClient, SoapStream
-from gateway.connector.soap.profile import Profile, Template
+from gateway.connector.soap.client import SoapClient, SoapStream
+from gateway.connector.soap.folders import Folders
+from gateway.connector.soap.items import Items
+from gateway.connector.soap.profile import Profile
 from gateway.connector.soap.wsdl import Operation, operations
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,
-    NotFound,
+    IntegrityError,
     ProtocolError,
+    RangeNotSatisfiable,
     SourceError,
     Unsupported,
 )
 
-T = TypeVar("T")
-
 _SHIPPED = Path(__file__).parent / "soap_profiles"
 _WSDL = Path(__file__).parents[1] / "config" / "wsdl"
-_PART = re.compile("[^/]+")
-_NO = {"", "0", "false", "nee", "n"}
 
 
 class SoapConfig(ConnectorConfig):
@@ -62,7 +49,8 @@ class SoapConfig(ConnectorConfig):
 
     profile: str = Field(
         default="afas",
-        description="a profile that ships (afas), or a .yaml file below the configuration",
+        description="a profile that ships (afas, cmis-ws), or a .yaml file below the"
+        " configuration",
     )
     url: str = Field(
         description="base address; the services' paths come behind it"
@@ -112,50 +100,31 @@ def _load(config: SoapConfig, base: Path) -> tuple[Profile, dict[str, Operation]
     return profile, operations(profile, {**urls, **config.endpoints}, (base / "wsdl", _WSDL))
 
 
-async def _together(calls: Iterable[Coroutine[Any, Any, T]]) -> Sequence[T]:
-    """Results in order; the first failure ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(c) for c in calls]
-    except ExceptionGroup as e:
-        raise e.exceptions[0] from None
-    return [t.result() for t in tasks]
-
-
 class SoapReader:
-    """A document of a SOAP source, always from its beginning."""
+    """A document, or a part of one. stream: None when it has no bytes."""
 
-    offset = 0
-
-    def __init__(self, entry: Entry, stream: SoapStream) -> None:
-        self.entry, self.length = entry, entry.size
+    def __init__(
+        self, entry: Entry, stream: SoapStream | None, offset: int, length: int | None
+    ) -> None:
+        self.entry, self.offset, self.length = entry, offset, length
         self._stream = stream
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """See Reader. Raises IntegrityError, ProtocolError, Unavailable."""
+        count = 0
+        if self._stream is not None:
+            async for piece in self._stream:
+                count += len(piece)
+                if self.length is not None and count > self.length:
+                    raise IntegrityError(f"more than the {self.length} bytes that were promised")
+                yield piece
+        if self.length is not None and count != self.length:
+            raise IntegrityError(f"{count} bytes came of {self.length}")
 
     async def aclose(self) -> None:
         """Cut the connection, unless the answer has been read to its end."""
-        self._stream.close()
-
-
-class _Border:
-    """What of a source's rows is published to a klant, whatever the source was asked."""
-
-    def __init__(self, place: Place, where: Mapping[str, str]) -> None:
-        self._place, self._where = place, tuple(where.items())
-        self._folders: dict[str, tuple[str, ...] | None] = {}
-
-    def folder(self, row: Row) -> tuple[str, ...] | None:
-        """The published folder that a row lies in; None when it is not this klant's to see."""
-        for field, wanted in self._where:
-            if row.get(field, "").strip() != wanted:
-                return None
-        text = row.get("folder", "")
-        if text not in self._folders:
-            parts = tuple(text.strip().split("/")) if text.strip() else ()
-            self._folders[text] = parts if self._place.holds(parts) else None
-        return self._folders[text]
+        if self._stream is not None:
+            self._stream.close()
 
 
 class Soap(Connector[SoapConfig]):
@@ -169,16 +138,22 @@ class Soap(Connector[SoapConfig]):
         self, config: SoapConfig, profile: Profile, client: SoapClient, secret: str
     ) -> None:
         self._profile, self._client = profile, client
-        self._lists = asyncio.Semaphore(config.parallel)
-        self._take = config.page_size or profile.list.paging.page_size
-        self._zone = ZoneInfo(profile.timezone)
-        self._id = [(part, profile.accept.get(f"id.{part}", _PART)) for part in profile.id]
-        self._where = {f: Template(w) for f, w in profile.list.where.items()}
-        self._fixed = {
+        fixed = {
             "auth.secret": profile.auth.wrapped(secret),
             **{f"word.{k}": v for k, v in profile.words.items()},
-            **{f"field.{k}": v for k, v in profile.list.fields.items()},
         }
+        self._source: Items | Folders
+        if profile.tree is not None:
+            self._source = Folders(profile, profile.tree, client, fixed, config.page_size)
+        elif profile.list is not None:
+            self._source = Items(
+                profile,
+                profile.list,
+                client,
+                fixed,
+                page_size=config.page_size,
+                parallel=config.parallel,
+            )
 
     @classmethod
     async def open(cls, config: SoapConfig, context: Context) -> Self:
@@ -202,19 +177,20 @@ class Soap(Connector[SoapConfig]):
             "size": Capability.SIZE_KNOWN,
             "modified": Capability.MODIFIED,
             "version": Capability.VERSION,
+            "media": Capability.MEDIA_TYPE,
         }
         found = Capability.STREAMS
+        if self._profile.read.range:
+            found |= Capability.RANGE
         for field, capability in told.items():
-            if field in self._profile.list.fields:
+            if field in self._profile.fields:
                 found |= capability
         return found
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check. Connectivity is a listing of a klant that need not exist."""
-        probe = Place(self._profile.probe, self._profile.probe, ())
-        asked = self._values(probe, skip=0, take=1)
+        """See Connector.check."""
         steps: dict[Scope, Callable[[], Awaitable[object]]] = {
-            Scope.CONNECTIVITY: lambda: self._client.rows("list", asked),
+            Scope.CONNECTIVITY: self._source.probe,
             Scope.LIST: lambda: self.list(_needed(place), limit=1),
             Scope.READ: lambda: self._read_one(_needed(place)),
         }
@@ -229,40 +205,12 @@ class Soap(Connector[SoapConfig]):
         return Report(tuple(findings))
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
-        """See Connector.list. A page's name is the row, and the document in it, to go on from."""
-        at, within = _position(page)
-        entries: list[Entry] = []
-        take = min(self._take, limit)
-        before: Sequence[Row] = ()
-        while self._accepts(place, {}):
-            rows = await self._client.rows("list", self._values(place, skip=at, take=take))
-            if rows and rows == before:
-                raise ProtocolError("the source gives the same page again")
-            before = rows
-            for found in await self._documents(place, rows):
-                room = limit - len(entries)
-                entries += found[within : within + room]
-                if len(found) - within > room:
-                    return Page(entries, next=f"{at}.{within + room}")
-                at, within = at + 1, 0
-            if not rows or (len(rows) < take and self._profile.list.paging.stop == "short"):
-                break
-            if len(entries) >= limit:
-                return Page(entries, next=f"{at}.0")
-        return Page(entries)
+        """See Connector.list."""
+        return await self._source.list(place, page=page, limit=limit)
 
     async def stat(self, place: Place, id: str) -> Entry:
-        """See Connector.stat. Found again in the klant's own listing, whatever the id says."""
-        parts = self._parts(id)
-        if not self._accepts(place, parts):
-            raise NotFound
-        rows = await self._client.rows("find", self._values(place, parts, skip=0, take=1000))
-        asked = [r for r in rows if parts.items() >= {(n, r[n].strip()) for n in parts if n in r}]
-        for found in await self._documents(place, asked):
-            for entry in found:
-                if entry.id == id:
-                    return entry
-        raise NotFound
+        """See Connector.stat. Found again where the klant's documents are, whatever it says."""
+        return (await self._source.find(place, id))[0]
 
     async def read(
         self,
@@ -274,91 +222,22 @@ class Soap(Connector[SoapConfig]):
         version: str | None = None,
     ) -> SoapReader:
         """See Connector.read. Comes back when the document has begun."""
-        if offset or length is not None:
+        ranges = self._profile.read.range
+        if not ranges and (offset or length is not None):
             raise Unsupported("a part of a document")
-        entry = await self.stat(place, id)
+        entry, values = await self._source.find(place, id)
         if version is not None and entry.version != version:
             raise ConditionFailed
-        stream = await self._client.stream(self._values(place, self._parts(id)))
-        return SoapReader(entry, stream)
+        if not ranges:
+            return SoapReader(entry, await self._client.stream(values), 0, entry.size)
+        left = _left(entry.size, offset, length)
+        if left == 0:
+            return SoapReader(entry, None, 0, 0)
+        values = {**values, "read.offset": str(offset), "read.length": str(left)}
+        return SoapReader(entry, await self._client.stream(values), offset, left)
 
     async def aclose(self) -> None:
         """Nothing of its own: the context holds the session and the threads."""
-
-    # --- rows and documents
-
-    def _values(
-        self, place: Place, parts: Mapping[str, str] | None = None, skip: int = 0, take: int = 0
-    ) -> dict[str, str]:
-        return {
-            **self._fixed,
-            "klant.root": place.root,
-            "klant.number": place.klant,
-            "page.skip": str(skip),
-            "page.take": str(take),
-            **{f"id.{name}": value for name, value in (parts or {}).items()},
-        }
-
-    def _accepts(self, place: Place, parts: Mapping[str, str]) -> bool:
-        """Whether the profile lets these be filled in; each must match as a whole."""
-        values = self._values(place, parts)
-        return all(
-            pattern.fullmatch(values[name]) is not None
-            for name, pattern in self._profile.accept.items()
-            if name in values
-        )
-
-    def _parts(self, id: str) -> dict[str, str]:
-        parts = id.split("/")
-        if len(parts) != len(self._profile.id):
-            raise NotFound
-        return dict(zip(self._profile.id, parts, strict=True))
-
-    async def _documents(self, place: Place, rows: Sequence[Row]) -> Sequence[Sequence[Entry]]:
-        """The documents of each row; none for a row that is not published to this klant."""
-        values = self._values(place)
-        border = _Border(place, {f: t.fill(values) for f, t in self._where.items()})
-        ours = [(row, border.folder(row)) for row in rows]
-        if self._profile.attachments is None or "file" in self._profile.list.fields:
-            return [() if folder is None else self._entries([row], folder) for row, folder in ours]
-        return await _together(self._attached(place, row, folder) for row, folder in ours)
-
-    async def _attached(
-        self, place: Place, row: Row, folder: tuple[str, ...] | None
-    ) -> Sequence[Entry]:
-        if folder is None or row.get("attachments", "1").strip().lower() in _NO:
-            return ()
-        parts = {name: row[name].strip() for name, _ in self._id if name in row}
-        if not self._accepts(place, parts):
-            return ()
-        try:
-            async with self._lists:
-                found = await self._client.rows("attachments", self._values(place, parts))
-        except NotFound:
-            return ()  # gone between the two calls
-        return self._entries([{**row, **attachment} for attachment in found], folder)
-
-    def _entries(self, rows: Sequence[Row], folder: tuple[str, ...]) -> Sequence[Entry]:
-        return [e for r in rows if (e := self._entry(r, folder)) is not None]
-
-    def _entry(self, row: Row, folder: tuple[str, ...]) -> Entry | None:
-        """The document of a row; None when its id could not be given back to the source."""
-        parts = []
-        for name, pattern in self._id:
-            value = row.get(name, "").strip()
-            if "/" in value or pattern.fullmatch(value) is None:
-                return None
-            parts.append(value)
-        title, size = row.get("title", ""), row.get("size", "").strip()
-        return Entry(
-            id="/".join(parts),
-            name=row.get("name", "").strip() or title or parts[-1],
-            folder=folder,
-            size=int(size) if size.isdecimal() else None,
-            modified=_when(row.get("modified", "").strip(), self._zone),
-            version=row.get("version") or None,
-            meta={"subject": title} if title else {},
-        )
 
     async def _read_one(self, place: Place) -> None:
         page = await self.list(place, limit=1)
@@ -377,19 +256,12 @@ def _needed(place: Place | None) -> Place:
     return place
 
 
-def _position(page: str | None) -> tuple[int, int]:
-    """Row and document in it. Raises ConditionFailed for what `list` did not give."""
-    match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", page or "0.0")
-    if match is None:
-        raise ConditionFailed("no such page")
-    return int(match[1]), int(match[2])
-
-
-def _when(text: str, zone: ZoneInfo) -> datetime | None:
-    """ISO 8601, or the dd-mm-jjjj of a column that is formatted; local unless it says."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        turned, count = re.subn(r"^(\d\d)-(\d\d)-(\d{4})", r"\3-\2-\1", text)
-        return _when(turned, zone) if count else None
-    return found if found.tzinfo else found.replace(tzinfo=zone)
+def _left(size: int | None, offset: int, length: int | None) -> int:
+    """Bytes that will come. Raises RangeNotSatisfiable, ProtocolError."""
+    if offset < 0 or (length is not None and length < 1):
+        raise RangeNotSatisfiable
+    if size is None:
+        raise ProtocolError("a document without a size")
+    if offset and offset >= size:
+        raise RangeNotSatisfiable
+    return size - offset if length is None else min(length, size - offset)

@@ -233,14 +233,16 @@ def test_every_hook_of_a_world() -> None:
 
 
 def test_the_configurations_are_valid() -> None:
-    whole, options = (
+    whole, *several = (
         YAML(typ="safe").load(text)
         for text in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     )
     for source in whole["sources"]:
         told = Source.model_validate(source)
         registry.find(told.kind).Config.model_validate(told.options)
-    registry.find("soap").Config.model_validate(options["options"])
+    assert several
+    for options in several:
+        registry.find("soap").Config.model_validate(options["options"])
 
 
 def test_links_lead_somewhere() -> None:

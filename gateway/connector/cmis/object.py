@@ -11,12 +11,11 @@ from hashlib import blake2b
 
 import aiohttp
 
-from gateway.connector.cmis.wire import Properties
+from gateway.connector.cmis.wire import Child, Properties
 from gateway.connector.contract import CHUNK, Entry
 from gateway.connector.outside import translated
+from gateway.connector.pagedwalk import Path, Row, is_path
 from gateway.errors import IntegrityError, ProtocolError
-
-_LONGEST_ID = 1024
 
 
 class CmisReader:
@@ -73,9 +72,6 @@ def entry_of(path: Sequence[str], properties: Properties) -> Entry | None:
     """
     if properties.get("cmis:baseTypeId") != "cmis:document":
         return None
-    id = "/".join(path)
-    if len(id.encode()) > _LONGEST_ID:
-        return None
     name, kind = properties.get("cmis:name"), properties.get("cmis:contentStreamMimeType")
     size, at = properties.get("cmis:contentStreamLength"), properties.get(_CHANGED)
     if not isinstance(at, int) or not isinstance(size, int | None) or isinstance(size, bool):
@@ -87,7 +83,7 @@ def entry_of(path: Sequence[str], properties: Properties) -> Entry | None:
     token = properties.get("cmis:changeToken")
     told = repr((object_id(properties), token, at, size))
     return Entry(
-        id=id,
+        id="/".join(path),
         name=name if isinstance(name, str) and name else path[-1],
         folder=tuple(path[:-1]),
         # A document without content has no length; a negative one stands for "not known".
@@ -96,6 +92,16 @@ def entry_of(path: Sequence[str], properties: Properties) -> Entry | None:
         media_type=kind if isinstance(kind, str) and kind else None,
         version=blake2b(told.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest(),
     )
+
+
+def row_of(folder: Path, child: Child) -> Row:
+    """A child of a folder, for a listing."""
+    path = (*folder, child.segment)
+    if not is_path(path):
+        return Row(path, False)
+    if is_folder(child.properties):
+        return Row(path, True)
+    return Row(path, False, entry_of(path, child.properties))
 
 
 _CHANGED = "cmis:lastModificationDate"

@@ -7,10 +7,9 @@ Source: OASIS CMIS 1.1, section 5 (Browser Binding); RFC 9110, 14 (Range).
 """
 
 import json
-import re
 from collections.abc import AsyncIterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -66,9 +65,6 @@ PROPERTIES = (
     "cmis:lastModificationDate,cmis:contentStreamLength,cmis:contentStreamMimeType"
 )
 _ABOUT = {"succinct": "true", "filter": PROPERTIES}
-
-#: What no part of a path has: separators, and control characters, which web servers refuse.
-_UNCLEAR = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 _LONGEST = 16 * 1024 * 1024
 _LONGEST_ERROR = 64 * 1024
@@ -214,18 +210,6 @@ class Repository:
             response.close()
             raise ProtocolError("the answer is compressed, which was not asked for")
         return response
-
-
-def is_plain(part: str) -> bool:
-    """Whether a part of a path means itself to every reader, also to one that decodes it twice."""
-    for _ in range(3):
-        if not part.strip(". ") or _UNCLEAR.search(part):
-            return False
-        decoded = unquote(part)
-        if decoded == part:
-            return True
-        part = decoded
-    return False
 
 
 async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:

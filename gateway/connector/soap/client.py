@@ -5,15 +5,19 @@ stream. What a service says instead of answering (a status, a Fault, a flag that
 becomes an error of the contract, by the profile's own table.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import NamedTuple
 
 import aiohttp
 
 from gateway import errors
 from gateway.connector.context import Threads
 from gateway.connector.contract import CHUNK
+from gateway.connector.soap import mtom as soapmtom
 from gateway.connector.soap import tree as soaptree
+from gateway.connector.soap.mtom import MtomContent, Read
 from gateway.connector.soap.profile import Profile
 from gateway.connector.soap.stream import ContentScanner
 from gateway.connector.soap.wsdl import Operation
@@ -38,6 +42,8 @@ REFUSAL = 64 * 1024
 
 #: An answer above this is read in a thread; below, the thread would cost more than the reading.
 SMALL = 128 * 1024
+
+_MTOM = {"Accept": 'multipart/related; type="application/xop+xml", text/xml'}
 
 _STATUS: Mapping[int, type[SourceError]] = {
     401: AuthFailed,
@@ -79,11 +85,18 @@ async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(data)
 
 
-class SoapStream:
-    """A document that is decoded while it comes."""
+class Answer(NamedTuple):
+    """The rows of an answer, and what it says of whether there are more."""
 
-    def __init__(self, response: aiohttp.ClientResponse, scanner: ContentScanner) -> None:
-        self._response, self._scanner = response, scanner
+    rows: list[Row]
+    more: str
+
+
+class _Envelope:
+    """A document that stands in the envelope as base64."""
+
+    def __init__(self, read: Read, path: Sequence[str]) -> None:
+        self._piece, self._scanner = read, ContentScanner(path)
         self._first = b""
 
     async def prime(self) -> bytes | None:
@@ -97,19 +110,40 @@ class SoapStream:
         return None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Pieces of at most CHUNK. Raises IntegrityError, ProtocolError, Unavailable."""
+        """The document. Raises IntegrityError, ProtocolError, Unavailable."""
         decoded = self._first
         while True:
-            # Not a slice when it fits: that would copy every byte of the document.
-            if 0 < len(decoded) <= CHUNK:
+            if decoded:
                 yield decoded
-            for at in range(0, len(decoded) if len(decoded) > CHUNK else 0, CHUNK):
-                yield decoded[at : at + CHUNK]
             piece = await self._piece()
             if not piece:
                 break
             decoded = self._scanner.feed(piece)
         self._scanner.close()
+
+
+class SoapStream:
+    """A document that is decoded while it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse, path: Sequence[str]) -> None:
+        self._response = response
+        mark = soapmtom.boundary(response.headers.get("Content-Type", ""))
+        self._content: _Envelope | MtomContent = (
+            _Envelope(self._piece, path) if mark is None else MtomContent(self._piece, mark, path)
+        )
+
+    async def prime(self) -> bytes | None:
+        """Read up to the document. What came instead, when there is none; else None."""
+        return await self._content.prime()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Pieces of at most CHUNK. Raises IntegrityError, ProtocolError, Unavailable."""
+        async for decoded in self._content:
+            # Not a slice when it fits: that would copy every byte of the document.
+            if len(decoded) <= CHUNK:
+                yield decoded
+            for at in range(0, len(decoded) if len(decoded) > CHUNK else 0, CHUNK):
+                yield decoded[at : at + CHUNK]
 
     async def _piece(self) -> bytes:
         with _outside():
@@ -123,7 +157,7 @@ class SoapStream:
 class SoapClient:
     """The calls of one source.
 
-    rows: what a call of the profile gives. stream: the document that `read` gives.
+    rows, answer: what a call of the profile gives. stream: the document that `read` gives.
     """
 
     def __init__(
@@ -142,7 +176,7 @@ class SoapClient:
         # Without "identity" aiohttp offers gzip, and the session does not unpack it.
         self._headers = {"Accept-Encoding": "identity", **self._authorization(username)}
         self._readers = {
-            name: soaptree.RowReader(t.result, t.rows, t.fields, t.inner_xml)
+            name: soaptree.RowReader(t.result, t.rows, t.fields, t.inner_xml, t.more)
             for name, t in profile.tables()
         }
 
@@ -156,6 +190,10 @@ class SoapClient:
 
     async def rows(self, name: str, values: Mapping[str, str]) -> list[Row]:
         """The rows that a call gives. Raises what the source says instead."""
+        return (await self.answer(name, values)).rows
+
+    async def answer(self, name: str, values: Mapping[str, str]) -> Answer:
+        """The same, with what tells whether there are more."""
         call = self._calls[name]
         response = await self._send(call, values)
         try:
@@ -166,28 +204,34 @@ class SoapClient:
             return self._extract(name, data)
         return await self._threads.run(self._extract, name, data)
 
-    def _extract(self, name: str, data: bytes) -> list[Row]:
-        root = xml.parse(data)
+    def _extract(self, name: str, data: bytes) -> Answer:
+        root, reader = xml.parse(data), self._readers[name]
         self._judge(self._calls[name], root)
-        return self._readers[name].read(root)
+        return Answer(reader.read(root), reader.more(root))
 
     async def stream(self, values: Mapping[str, str]) -> SoapStream:
         """The document, begun. Raises what the source says instead."""
         call = self._calls["read"]
-        response = await self._send(call, values)
-        stream = SoapStream(response, ContentScanner(self._profile.read.content.split("/")))
+        read = self._profile.read
+        response = await self._send(call, values, _MTOM if read.encoding == "mtom" else {})
         try:
+            stream = SoapStream(response, read.content.split("/"))
             instead = await stream.prime()
             if instead is not None:
                 raise self._refusal(call, instead)
         except BaseException:
-            stream.close()
+            response.close()
             raise
         return stream
 
-    async def _send(self, call: Operation, values: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _send(
+        self,
+        call: Operation,
+        values: Mapping[str, str],
+        accept: Mapping[str, str] = MappingProxyType({}),
+    ) -> aiohttp.ClientResponse:
         """Status 200, with the body still to be read; anything else is raised."""
-        body, headers = call.body(values), {**self._headers, **call.headers}
+        body, headers = call.body(values), {**self._headers, **call.headers, **accept}
         with _outside():
             response = await self._session.post(
                 call.url, data=body, headers=headers, allow_redirects=False

@@ -2,11 +2,14 @@
 
 A profile says which operations of a pinned WSDL give the dossier items, their attachments and
 a document's content, and where in the answers things stand. Its whole language is element
-paths (``a/b``, ``@attribute``, ``a/@attribute``, by local names) and placeholders:
+paths (``a/b``, ``@attribute``, ``a/@attribute``, ``*[@attribute=value]``, by local names) and
+placeholders:
 
 ``{klant.root}`` ``{klant.number}``   the place; ``{id.<part>}``  parts of a document's id
 ``{page.skip}`` ``{page.take}``       paging;    ``{auth.secret}`` the credential, wrapped
 ``{word.<name>}`` ``{field.<name>}``  what the firm may set: words, and names of columns
+``{tree.path}`` ``{tree.object}``     with `tree`: a path, and the source's own id of what is there
+``{read.offset}`` ``{read.length}``   with `range`: the part of the document
 
 A placeholder's value is always text: in an argument marked ``xml`` it is escaped before it is
 put in, and every argument is escaped again by the envelope. What comes from a klant's place or
@@ -33,12 +36,14 @@ from ruamel.yaml.error import YAMLError
 from gateway.domain.xml import Element, below, parse
 from gateway.errors import ConfigInvalid, ProtocolError
 
-_PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field)\.[a-z_]+)\}")
+_PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field|tree|read)\.[a-z_]+)\}")
 _FIXED = {"klant.root", "klant.number", "page.skip", "page.take", "auth.secret"}
+_TREE = {"tree.path", "tree.object"}
+_PART = {"read.offset", "read.length"}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Fields that a profile need not have and a firm's own listing may.
 OPTIONAL_FIELDS = frozenset(
-    {"title", "modified", "attachments", "size", "version", "file", "name", "folder"}
+    {"title", "modified", "attachments", "size", "version", "file", "name", "folder", "media"}
 )
 
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
@@ -95,9 +100,10 @@ class Brought(Model):
 
 
 class Service(Model):
-    """One WSDL. path: below the source's `url`."""
+    """One port of a WSDL, its first unless `port` names it. path: below the source's `url`."""
 
     wsdl: Wsdl | Brought
+    port: str = ""
     path: str = Field(pattern=r"^[^/?#\s][^?#\s]*$")
 
 
@@ -140,13 +146,15 @@ class Table(Call):
 
     result: path below soap:Body. inner_xml: the result is XML in a string. rows: path to each
     row, from the result element, or with `inner_xml` from the inner document's root, which is
-    its first part; a last part ``*`` is any element. fields: path of each field in a row.
+    its first part; a last part ``*`` is any element. fields: path of each field in a row. more:
+    path below soap:Body of what says whether there are more rows.
     """
 
     result: str
     inner_xml: bool = False
     rows: str
     fields: dict[str, str]
+    more: str = ""
 
 
 class Paging(Model):
@@ -163,11 +171,38 @@ class Listing(Table):
     paging: Paging = Paging()
 
 
+class Tree(Model):
+    """For a source whose documents stand in folders. at: gives the one object at a path.
+    children: gives those in a folder, as often as `more` says "true".
+
+    Fields: object (the source's own id), kind, name; segment (its part of the path, when it
+    differs from the name), size, modified, version and media. A document without a size has no
+    content. folder, document: what `kind` is of these.
+    """
+
+    at: Table
+    children: Table
+    folder: str
+    document: str
+    page_size: int = Field(default=200, ge=20, le=1000)
+
+    @model_validator(mode="after")
+    def _fields(self) -> Self:
+        for table in (self.at, self.children):
+            if lacking := {"object", "kind", "name"} - set(table.fields):
+                raise ValueError(f"no field {', '.join(sorted(lacking))}")
+        if not self.children.more:
+            raise ValueError("children: `more` says when they end")
+        return self
+
+
 class Read(Call):
-    """The call that gives a document. content: path below soap:Body."""
+    """The call that gives a document. content: path below soap:Body. encoding: mtom may stand
+    beside the envelope. range: it gives a part."""
 
     content: str
-    encoding: Literal["base64"] = "base64"
+    encoding: Literal["base64", "mtom"] = "base64"
+    range: bool = False
 
 
 class ErrorRule(Model):
@@ -220,18 +255,22 @@ class Auth(Model):
 
 
 class Profile(Model):
-    """A kind of SOAP back office; see the module."""
+    """A kind of SOAP back office; see the module. It has a `list` or a `tree`.
+
+    words: may be set by a firm, and must be when empty here.
+    """
 
     title: str
     services: dict[str, Service]
     auth: Auth = Auth()
     words: dict[str, str] = {}
-    accept: dict[str, re.Pattern[str]]
-    id: tuple[str, ...] = Field(min_length=1)
-    probe: str = Field(description="a klant's place that `check` asks for; need not exist")
+    accept: dict[str, re.Pattern[str]] = {}
+    id: tuple[str, ...] = ()
+    probe: str = Field(default="", description="a klant's place that `check` asks for, or a path")
     timezone: str = "UTC"
-    list: Listing
-    find: Arguments
+    list: Listing | None = None
+    find: Arguments = {}
+    tree: Tree | None = None
     attachments: Table | None = None
     read: Read
     errors: tuple[ErrorRule, ...] = ()
@@ -246,11 +285,19 @@ class Profile(Model):
             raise ValueError(f"no time zone {value}") from None
         return value
 
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The columns of a listing."""
+        if self.list is not None:
+            return self.list.fields
+        return {} if self.tree is None else self.tree.children.fields
+
     def adapted(self, words: Mapping[str, str], fields: Mapping[str, str]) -> "Profile":
         """With a firm's own words and columns. Raises ConfigInvalid for unknown ones."""
+        columns = set() if self.list is None else set(self.list.fields) | OPTIONAL_FIELDS
         for option, given, known in (
             ("words", words, set(self.words)),
-            ("fields", fields, set(self.list.fields) | OPTIONAL_FIELDS),
+            ("fields", fields, columns),
         ):
             if wrong := set(given) - known:
                 raise ConfigInvalid(
@@ -259,29 +306,46 @@ class Profile(Model):
                 )
             if any(not v or _NOT_XML.search(v) for v in given.values()):
                 raise ConfigInvalid("a value is empty, or cannot stand in XML", field=option)
-        table = self.list.model_copy(update={"fields": {**self.list.fields, **fields}})
-        return self.model_copy(update={"words": {**self.words, **words}, "list": table})
+        changed: dict[str, object] = {"words": {**self.words, **words}}
+        if lacking := [w for w, value in {**self.words, **words}.items() if not value]:
+            raise ConfigInvalid(f"needed: {', '.join(lacking)}", field="words")
+        if self.list is not None:
+            merged = {**self.list.fields, **fields}
+            changed["list"] = self.list.model_copy(update={"fields": merged})
+        return self.model_copy(update=changed)
 
     def calls(self) -> Iterator[tuple[str, Call, Arguments]]:
         """Every call with its name, and the arguments that it changes."""
-        yield "list", self.list, {}
-        yield "find", self.list, self.find
+        if self.list is not None:
+            yield "find", self.list, self.find
+        for name, table in self.tables():
+            if name != "find":
+                yield name, table, {}
         yield "read", self.read, {}
-        if self.attachments is not None:
-            yield "attachments", self.attachments, {}
 
     def tables(self) -> Iterator[tuple[str, Table]]:
         """Every call whose answer is a table."""
-        yield "list", self.list
-        yield "find", self.list
+        if self.list is not None:
+            yield "list", self.list
+            yield "find", self.list
+        if self.tree is not None:
+            yield "at", self.tree.at
+            yield "children", self.tree.children
         if self.attachments is not None:
             yield "attachments", self.attachments
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if (self.list is None) == (self.tree is None):
+            raise ValueError("a `list` or a `tree` is needed")
+        if self.list is not None and not (self.id and self.probe):
+            raise ValueError("with a `list`: `id` and `probe`")
         known = _FIXED | {f"id.{p}" for p in self.id} | {f"word.{w}" for w in self.words}
-        known |= {f"field.{f}" for f in self.list.fields}
-        names = {n for w in self.list.where.values() for n in Template(w).names}
+        known |= {f"field.{f}" for f in self.fields}
+        known |= _TREE if self.tree is not None else set()
+        known |= _PART if self.read.range else set()
+        where = {} if self.list is None else self.list.where
+        names = {n for w in where.values() for n in Template(w).names}
         for name, call, changed in self.calls():
             if call.service not in self.services:
                 raise ValueError(f"{name}: no service {call.service!r}")
@@ -289,7 +353,7 @@ class Profile(Model):
         outside = {n for n in names if n.startswith(("klant.", "id."))}
         if lacking := (names - known) | (outside - set(self.accept)):
             raise ValueError(f"unknown, or not in accept: {', '.join(sorted(lacking))}")
-        if not self.list.where:
+        if self.list is not None and not where:
             raise ValueError("without `where` a source's filter is the only border of a dossier")
         return self
 

@@ -8,6 +8,7 @@ from gateway.domain.xml import Element, below, child, local, parse
 from gateway.errors import ProtocolError
 
 _SCHEMA = "{http://www.w3.org/2001/XMLSchema}"
+_STEP = re.compile(r"([^\[\]]+)(?:\[@([^\[\]=]+)=([^\[\]]*)\])?")
 _DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
 
 
@@ -86,17 +87,46 @@ class Fields:
         return found
 
     def _one(self, row: Element, path: Sequence[str]) -> str | None:
-        *way, last = path
-        element = below(row, way if last.startswith("@") else path)
-        if element is None or not last.startswith("@"):
-            return None if element is None else element.text or ""
-        return next((str(v) for k, v in element.attrib.items() if local(k) == last[1:]), None)
+        return value(row, path)
+
+
+def value(element: Element, path: Sequence[str]) -> str | None:
+    """The text, or the attribute, at a path; None when it is not there."""
+    *way, last = path
+    found: Element | None = element
+    for step in way if last.startswith("@") else path:
+        found = _child(found, step) if found is not None else None
+    if found is None or not last.startswith("@"):
+        return None if found is None else found.text or ""
+    return attribute(found, last[1:])
+
+
+def attribute(element: Element, name: str) -> str | None:
+    """By its local name."""
+    return next((str(v) for k, v in element.attrib.items() if local(k) == name), None)
+
+
+def _child(element: Element, step: str) -> Element | None:
+    """The first child that fits a step of a path."""
+    match = _STEP.fullmatch(step)
+    name, key, wanted = match.groups() if match else (step, None, None)
+    return next(
+        (
+            c
+            for c in element
+            if name in ("*", local(c.tag)) and (key is None or attribute(c, key) == wanted)
+        ),
+        None,
+    )
 
 
 class RowReader:
     """Reads the rows out of an answer; see `soap.profile.Table` for the words."""
 
-    def __init__(self, result: str, rows: str, fields: Mapping[str, str], inner_xml: bool) -> None:
+    def __init__(
+        self, result: str, rows: str, fields: Mapping[str, str], inner_xml: bool, more: str = ""
+    ) -> None:
+        self._more = more.split("/") if more else []
         *self._wrapper, self._result = result.split("/")
         self._rows = rows.split("/")
         self._fields = Fields(fields)
@@ -115,3 +145,7 @@ class RowReader:
             if found is not None and local(found.tag) != self._rows[0]:
                 raise ProtocolError(f"{local(found.tag)} stands where {self._rows[0]} should")
         return [] if found is None else [self._fields.read(r) for r in rows(found, way)]
+
+    def more(self, root: Element) -> str:
+        """What an answer says of whether there are more rows; empty when it says nothing."""
+        return (value(body(root), self._more) or "").strip() if self._more else ""

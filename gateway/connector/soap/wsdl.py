@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lxml import etree
 from zeep import Client, Settings
@@ -135,16 +136,24 @@ def described(main: str, files: Mapping[str, bytes]) -> Mapping[str, Sequence[st
     }
 
 
-def _operation(client: Client, url: str, call: Call, changed: Arguments) -> Operation:
+def _port(client: Client, name: str) -> tuple[Any, Any]:
+    """zeep's service and binding of a port; of the first when no name is said."""
+    for service in client.wsdl.services.values():
+        for port in service.ports.values():
+            if name in ("", port.name):
+                return client.bind(service.name, port.name), port.binding
+    raise ConfigInvalid(f"a WSDL has no port {name}".rstrip(), field="profile")
+
+
+def _operation(
+    client: Client, service: Service, url: str, call: Call, changed: Arguments
+) -> Operation:
     args = call.templates(changed)
-    ports = [p for s in client.wsdl.services.values() for p in s.ports.values()]
-    if not ports:
-        raise ConfigInvalid("a WSDL has no service", field="profile")
-    binding = ports[0].binding  # the one that zeep's `client.service` is bound to
+    bound, binding = _port(client, service.port)
     make: Callable[..., etree._Element] = client.create_message
     try:
         marks = {name: f"@@{name}@@" for name in args}
-        envelope = make(client.service, call.operation, **marks)
+        envelope = make(bound, call.operation, **marks)
         action = binding.get(call.operation).soapaction or ""
     except (ZeepError, TypeError, ValueError, AttributeError, KeyError) as e:
         raise ConfigInvalid(f"{call.operation}: {e}", field="profile") from None
@@ -152,19 +161,33 @@ def _operation(client: Client, url: str, call: Call, changed: Arguments) -> Oper
     if isinstance(binding, Soap12Binding):
         headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{action}"'}
     parts = _MARK.split(etree.tostring(envelope, xml_declaration=True, encoding="utf-8"))
+    for name in set(args) - {p.decode() for p in parts[1::2]}:
+        # zeep writes what is no boolean as true, and so a mark too.
+        if args[name].names or args[name].fill({}) != "true":
+            raise ConfigInvalid(f"{call.operation}: {name} can only be true", field="profile")
     return Operation(call.operation, url, headers, parts, args)
 
 
 def operations(
     profile: Profile, urls: Mapping[str, str], folders: Sequence[Path]
 ) -> dict[str, Operation]:
-    """The profile's calls by name ("list", "find", "read", "attachments"); reads files.
+    """The profile's calls by name, as `Profile.calls` names them; reads files.
 
     urls: address of each service. folders: where pinned files may lie, the first that has it.
     Raises ConfigInvalid when a file is not the pinned one, or does not have the operation.
     """
-    clients = {name: _client(service, folders) for name, service in profile.services.items()}
+    clients: dict[str, Client] = {}  # by what tells a WSDL from another: some have many ports
+    for service in profile.services.values():
+        key = service.wsdl.model_dump_json()
+        if key not in clients:
+            clients[key] = _client(service, folders)
     return {
-        name: _operation(clients[call.service], urls[call.service], call, changed)
+        name: _operation(
+            clients[profile.services[call.service].wsdl.model_dump_json()],
+            profile.services[call.service],
+            urls[call.service],
+            call,
+            changed,
+        )
         for name, call, changed in profile.calls()
     }

@@ -1,4 +1,4 @@
-"""Lists the documents below some folders, page by page, a folder at a time.
+"""Documents below folders, for a server that gives a folder's children in pages.
 
 A place in the walk is written as the number of the next child in each folder on the way, and
 the path of the last folder: "1.3.40:Permanent/Akten". Nothing is remembered between pages.
@@ -7,11 +7,10 @@ The first children of the folders that come next are asked for ahead.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
-from gateway.connector.cmis.object import entry_of, is_folder
-from gateway.connector.cmis.wire import Child, Repository, is_plain
 from gateway.connector.contract import Entry, Page
 from gateway.errors import ConditionFailed, NotFound, PermissionDenied, ProtocolError
 
@@ -20,16 +19,24 @@ _MOST = 500  # children a call
 _LEAST = 20  # and not fewer, for some of them are folders
 _NUMBERS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,63}")
 
+#: What no part of a path has: separators, and control characters, which web servers refuse.
+_UNCLEAR = re.compile(r"[/\\\x00-\x1f\x7f]")
+_LONGEST_ID = 1024
+
 Path = tuple[str, ...]
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
     """A child: a folder to go into, or a document, or (neither) nothing to show."""
 
     path: Path
     folder: bool
     entry: Entry | None = None
+
+
+#: At most so many children of a folder, from one on, and whether there are more.
+Children = Callable[[Path, int, int], Awaitable[tuple[Sequence[Row], bool]]]
 
 
 @dataclass(slots=True)
@@ -39,23 +46,23 @@ class _Frame:
     path: Path
     at: int = 0
     start: int = 0
-    rows: Sequence[_Row] = ()
+    rows: Sequence[Row] = ()
     more: bool = True
 
     @property
-    def left(self) -> Sequence[_Row]:
+    def left(self) -> Sequence[Row]:
         """The rows that were fetched and not yet looked at."""
         return self.rows[self.at - self.start :]
 
 
 @dataclass(slots=True)
 class Walk:
-    """One page of a listing. base: what stands before a path in the repository."""
+    """One page of a listing of some folders, by what gives their children. Raises NotFound for
+    a folder that is not there: it has no documents."""
 
-    repository: Repository
-    base: Path
+    children: Children
     folders: Sequence[Path]
-    _ahead: "dict[Path, asyncio.Task[tuple[Sequence[Child], bool]]]" = field(default_factory=dict)
+    _ahead: "dict[Path, asyncio.Future[tuple[Sequence[Row], bool]]]" = field(default_factory=dict)
 
     async def page(self, page: str | None, limit: int) -> Page:
         """From a page on. Raises ConditionFailed for one that is none."""
@@ -76,7 +83,7 @@ class Walk:
         finally:
             await self._leave()
 
-    async def _next(self, stack: Sequence[_Frame], room: int) -> _Row | None:
+    async def _next(self, stack: Sequence[_Frame], room: int) -> Row | None:
         frame = stack[-1]
         if not frame.left:
             if not frame.more:
@@ -93,26 +100,22 @@ class Walk:
     async def _fetch(self, frame: _Frame, most: int) -> None:
         task = self._ahead.pop(frame.path, None) if frame.at == 0 else None
         try:
-            children, more = await (task or self._children(frame.path, frame.at, most))
+            rows, more = await (task or self.children(frame.path, frame.at, most))
         except PermissionDenied:
             raise
         except NotFound:
-            children, more = (), False  # a folder that is not there has no documents
-        rows = [_row(frame.path, child) for child in children]
-        if frame.start != frame.at and rows and list(frame.rows[:1]) == rows[:1]:
-            raise ProtocolError("the repository gives the same children again")
+            rows, more = (), False  # a folder that is not there has no documents
+        if frame.start != frame.at and rows and list(frame.rows[:1]) == list(rows[:1]):
+            raise ProtocolError("the source gives the same children again")
         frame.start, frame.rows, frame.more = frame.at, rows, more
 
-    async def _children(self, path: Path, skip: int, most: int) -> tuple[Sequence[Child], bool]:
-        return await self.repository.children((*self.base, *path), skip, most)
-
-    def _look_ahead(self, rows: Sequence[_Row], room: int) -> None:
+    def _look_ahead(self, rows: Sequence[Row], room: int) -> None:
         for row in rows:
             if len(self._ahead) >= _AHEAD:
                 return
             if row.folder and row.path not in self._ahead:
-                call = self._children(row.path, 0, max(_LEAST, min(room, _MOST)))
-                self._ahead[row.path] = asyncio.create_task(call)
+                call = self.children(row.path, 0, max(_LEAST, min(room, _MOST)))
+                self._ahead[row.path] = asyncio.ensure_future(call)
 
     async def _leave(self) -> None:
         for task in self._ahead.values():
@@ -121,7 +124,7 @@ class Walk:
 
     def _begin(self, page: str | None) -> list[_Frame]:
         """The folders on the way to a place; the first holds the published ones."""
-        top = _Frame((), rows=[_Row(path, True) for path in self.folders], more=False)
+        top = _Frame((), rows=[Row(path, True) for path in self.folders], more=False)
         if page is None:
             return [top]
         numbers, _, text = page.partition(":")
@@ -135,18 +138,22 @@ class Walk:
         return [top, *(_Frame(path[: len(outer) + i], n, n) for i, n in enumerate(rest))]
 
 
-def _row(folder: Path, child: Child) -> _Row:
-    path = (*folder, child.segment)
-    if not is_plain(child.segment) or not _encodes(path):
-        return _Row(path, False)
-    if is_folder(child.properties):
-        return _Row(path, True)
-    return _Row(path, False, entry_of(path, child.properties))
+def is_plain(part: str) -> bool:
+    """Whether a part of a path means itself to every reader, also to one that decodes it twice."""
+    for _ in range(3):
+        if not part.strip(". ") or _UNCLEAR.search(part):
+            return False
+        decoded = unquote(part)
+        if decoded == part:
+            return True
+        part = decoded
+    return False
 
 
-def _encodes(path: Path) -> bool:
+def is_path(path: Sequence[str]) -> bool:
+    """Whether a path below a klant's place can be an id, and lead back."""
     try:
-        return len("/".join(path).encode()) <= 1024
+        return len("/".join(path).encode()) <= _LONGEST_ID and all(map(is_plain, path))
     except UnicodeEncodeError:
         return False
 
