@@ -10,9 +10,10 @@ from aiobotocore.session import get_session
 from gateway.demo import data
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
+from gateway.domain.package import Scope
 from gateway.domain.person import Role
 from gateway.domain.stuk import Role as PartRole
-from gateway.flows import intake, stukbeheer
+from gateway.flows import intake, packages, stukbeheer
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import today
 from gateway.store import klanten, persons
@@ -41,6 +42,15 @@ async def _account(portal: Portal, firm: Firm, account: data.Account) -> None:
         await persons.set_password(c, person.id, hashed)
         for number in account.klanten:
             await klanten.grant(c, firm.id, person.id, number)
+
+
+async def package(portal: Portal, file: Path) -> dict[str, str]:
+    """A package of the first firm and its key, which is kept in a file for the next start."""
+    firm, name = portal.firms["lindehof"], "Demopakket"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(await packages.make(portal, firm, name, tuple(Scope)))
+    return {"firm": firm.id, "name": name, "key": file.read_text()}
 
 
 async def stukken(portal: Portal, share: Path) -> None:

@@ -40,6 +40,7 @@ class World:
         self.stack = contextlib.AsyncExitStack()
         self.children: list[asyncio.subprocess.Process] = []
         self.env: dict[str, str] = {}
+        self.package: dict[str, str] = {}
 
     async def start(self, told: Callable[[str], None]) -> dict[str, Any]:
         """Start it all. What ready.json holds."""
@@ -168,6 +169,7 @@ class World:
         async with app.opened(found) as portal:
             await seed.people(portal)
             await seed.stukken(portal, self.home / "backoffice")
+            self.package = await seed.package(portal, self.home / "secrets" / "package_key")
 
     def _environment(self) -> None:
         """What the commands of operations need to work on this world."""
@@ -225,6 +227,7 @@ class World:
                 }
                 for a in data.ACCOUNTS
             ],
+            "packages": [self.package],
         }
 
 
