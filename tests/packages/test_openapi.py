@@ -28,7 +28,7 @@ async def test_the_description_is_openapi_3_1(proef):
     assert described == {(o.method, o.path) for o in operations()}
 
 
-async def test_schemathesis_finds_nothing(proef, monkeypatch, office):
+async def test_schemathesis_finds_nothing(proef, monkeypatch, tmp_path):
     """No server error, and no answer that the description does not have."""
     monkeypatch.setattr(calling, "_LIMIT", Limit("much", 10**6, timedelta(minutes=1)))
     monkeypatch.setattr(events, "LONGEST", 0.1)
@@ -39,7 +39,7 @@ async def test_schemathesis_finds_nothing(proef, monkeypatch, office):
         "--url", address, "--header", f"Authorization: Bearer {proef.key}", "--checks", CHECKS,
         "--max-examples", "20", "--seed", "7", "--phases", "examples,coverage,fuzzing",
         "--generation-database", "none", "--no-color",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     told, _ = await made.communicate()
     assert made.returncode == 0, told.decode()[-6000:]
