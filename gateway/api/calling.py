@@ -1,8 +1,10 @@
 """Who calls, how often, and whether the same was asked before."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.api.problem import Problem
 from gateway.domain import package, proxy
+from gateway.errors import PortalError
 from gateway.flows import packages, throttling
 from gateway.flows.packages import Caller
 from gateway.flows.portal import Portal
@@ -24,8 +27,10 @@ from gateway.store import packages as store
 A_MINUTE = 600
 _LIMIT = package.per_key(A_MINUTE)
 _RATE = {"RateLimit-Policy": f'"sleutel";q={A_MINUTE};w=60'}
-#: A request that is under way for longer was left by a process that died.
-STALE = timedelta(minutes=15)
+#: Seconds between two signs of life of a request that is worked on; one that gives none for
+#: longer than STALE was left by a process that died.
+BEAT = 5.0
+STALE = timedelta(seconds=20)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="portaal"'}
 
 
@@ -87,11 +92,13 @@ class Kept:
 
 @dataclass(slots=True)
 class Once:
-    """One POST with its Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
+    """One POST with its Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). over: a
+    process died over the same request: what it did may be there."""
 
     portal: Portal
     caller: Caller
     key: str
+    over: bool = False
 
     @classmethod
     def of(cls, portal: Portal, caller: Caller, request: web.Request) -> "Once":
@@ -110,7 +117,8 @@ class Once:
             before = await store.begin(
                 c, firm, self.caller.package, self.key, digest, now() - STALE
             )
-        if before is None:
+        if before is None or before.status == 0:
+            self.over = before is not None
             return None
         if before.request != digest:
             raise Problem(409, OTHER)
@@ -120,6 +128,26 @@ class Once:
             )
         answer = json.loads(self.portal.keys.open("answer", before.answer_sealed))
         return Kept(before.status, **answer)
+
+    @asynccontextmanager
+    async def going(self) -> AsyncIterator[None]:
+        """While the request is worked on, it gives signs of life; when it fails, its key is free
+        again."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            yield
+        except BaseException:
+            await self.free()
+            raise
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            with suppress(PortalError):
+                async with self.portal.db.tenant(self.caller.firm.id) as c:
+                    await store.beat(c, self.caller.package, self.key)
 
     async def answered(
         self, status: int, body: Any, headers: Mapping[str, str], content: str = ""

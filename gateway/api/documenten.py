@@ -40,12 +40,9 @@ async def zet_document(call: Call[Once, DocumentVraag]) -> Answer:
         if body.sha256 != before.content:
             raise Problem(409, OTHER)
         return again(before)
-    try:
+    async with once.going():
         told = await put(call.portal, call.caller, klant, source, asked, body)
         await once.answered(201, told, {}, body.sha256)
-    except BaseException:
-        await once.free()
-        raise
     return Answer(told, 201)
 
 

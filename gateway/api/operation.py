@@ -33,7 +33,8 @@ Q = TypeVar("Q")
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[B, Q]):
-    """One call that was let in. body, query: checked. path: the parts of the address."""
+    """One call that was let in. body, query: checked. path: the parts of the address. once: of a
+    POST; one that reads its body itself begins it."""
 
     request: web.Request
     portal: Portal
@@ -41,6 +42,7 @@ class Call(Generic[B, Q]):
     path: Mapping[str, str]
     body: B
     query: Q
+    once: Once | None = None
 
     @property
     def firm(self) -> Firm:
@@ -145,13 +147,10 @@ async def _called(operation: Operation, request: web.Request) -> web.StreamRespo
     body = _body(operation, request, data)
     if before := await once.begin(request.method, request.path_qs, calling.digest(data)):
         return _json(again(before))
-    call = Call(request, portal, caller, request.match_info, body, query)
-    try:
+    call = Call(request, portal, caller, request.match_info, body, query, once)
+    async with once.going():
         answer = await operation.handler(call)
         await once.answered(answer.status, answer.body, answer.headers)
-    except BaseException:
-        await once.free()
-        raise
     return _json(answer)
 
 

@@ -30,7 +30,7 @@ from gateway.domain.stuk import LABELS
 from gateway.errors import Invalid
 from gateway.flows import events, intake, stukbeheer
 from gateway.flows.events import Told
-from gateway.flows.intake import GroupWish, PartWish, Wish
+from gateway.flows.intake import GroupWish, PartWish, Twice, Wish
 from gateway.flows.packages import Caller
 from gateway.flows.portal import Portal
 from gateway.flows.submitting import Submission
@@ -66,7 +66,11 @@ async def zet_stuk_klaar(call: Call[Any, None]) -> Answer:
     """By reference as JSON, or with the documents in a multipart."""
     if isinstance(call.body, Once):
         return await _with_documents(call, call.body)
-    return await _created(call, await by_reference(call.portal, call.caller, call.body))
+    try:
+        id = await by_reference(call.portal, call.caller, call.body)
+    except Twice as e:
+        id = await left_behind(call.once, e)
+    return await _created(call, id)
 
 
 async def _with_documents(call: Call[Any, None], once: Once) -> Answer:
@@ -78,15 +82,26 @@ async def _with_documents(call: Call[Any, None], once: Once) -> Answer:
         if body.digest != before.content:
             raise Problem(409, OTHER)
         return again(before)
-    try:
+    async with once.going():
         given, came = _stuk(text), _coming(body)
-        id = await by_content(call.portal, call.caller, given, came, "multipart")
+        try:
+            id = await by_content(call.portal, call.caller, given, came, "multipart", {})
+        except Twice as e:
+            id = await left_behind(once, e)
         answer = await _created(call, id)
         await once.answered(answer.status, answer.body, answer.headers, body.digest)
-    except BaseException:
-        await once.free()
-        raise
     return answer
+
+
+async def left_behind(once: Once | None, error: Twice) -> UUID:
+    """The stuk that a process made which died before it could answer. Raises the error when it
+    is another one's."""
+    if once is None or not once.over or error.id is None:
+        raise error
+    found = await events.status(once.portal, once.caller.firm, error.id)
+    if found is None or found.stuk.put_up_by != once.caller.by:
+        raise error
+    return error.id
 
 
 async def _coming(body: Body) -> AsyncIterator["Coming"]:
@@ -113,11 +128,17 @@ async def by_reference(portal: Portal, caller: Caller, given: StukIn) -> UUID:
 
 
 async def by_content(
-    portal: Portal, caller: Caller, given: StukIn, coming: AsyncIterator[Coming], where: str
+    portal: Portal,
+    caller: Caller,
+    given: StukIn,
+    coming: AsyncIterator[Coming],
+    where: str,
+    faults: dict[str, str],
 ) -> UUID:
     """Put up a stuk with its documents, taken in as they come. Every fault is told once all of
-    them ended. where: what a document that nobody asked for is a part of."""
-    faults = _contents(given)
+    them ended. where: what a document that nobody asked for is a part of. faults: what else is
+    wrong; `coming` may add to it."""
+    faults |= _contents(given)
     submission: Submission | None = None
     try:
         submission = await Submission.begin(portal, caller.firm, _wish(caller, given))

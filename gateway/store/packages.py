@@ -129,19 +129,21 @@ async def begin(
     c: Connection, firm: str, package: UUID, key: str, request: str, stale: datetime
 ) -> Answer | None:
     """Take the key for this request; None when it was free, else what it was used for. One that
-    is under way since before `stale` was left by a process that died, and is taken over."""
-    taken = await c.fetchval(
+    nobody worked on since `stale` was left by a process that died, and is taken over: then with
+    status 0."""
+    over = await c.fetchval(
         "insert into idempotency as i (firm, package, key, request) values ($1, $2, $3, $4)"
         " on conflict (firm, package, key) do update set at = now()"
-        " where i.status is null and i.at < $5 and i.request = excluded.request returning true",
+        " where i.status is null and i.at < $5 and i.request = excluded.request"
+        " returning xmax::text <> '0'",
         firm,
         package,
         key,
         request,
         stale,
     )
-    if taken:
-        return None
+    if over is not None:
+        return Answer(request, 0, None) if over else None
     row = await c.fetchrow(
         "select request, status, answer_sealed from idempotency where package = $1 and key = $2",
         package,
@@ -160,6 +162,15 @@ async def answered(
         key,
         status,
         answer_sealed,
+    )
+
+
+async def beat(c: Connection, package: UUID, key: str) -> None:
+    """It is still being worked on."""
+    await c.execute(
+        "update idempotency set at = now() where package = $1 and key = $2 and status is null",
+        package,
+        key,
     )
 
 

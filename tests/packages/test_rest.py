@@ -367,3 +367,40 @@ async def test_unknown_addresses_and_methods(proef):
     assert (await proef.get("/bestaat/niet")).status == 404
     assert (await proef.get("/stukken/geen-uuid")).status == 404
     assert (await proef.get("/klanten")).status in (404, 405)
+
+
+# --- a process that died
+
+
+async def _stale(office) -> None:
+    """The process that worked on it gave no sign of life for a minute."""
+    async with office.portal.db.tenant(office.firm.id) as c:
+        await c.execute("update idempotency set at = now() - interval '1 minute', status = null")
+
+
+async def test_what_a_dead_process_left_is_taken_over_and_not_doubled(office, proef):
+    first = await proef.put_up(ob(), ob_files(), once="dood")
+    await _stale(office)  # it put the stuk up, and died before it could say so
+    second = await proef.put_up(ob(), ob_files(), once="dood")
+    assert (second.status, second.body["id"]) == (201, first.body["id"])
+    async with office.portal.db.tenant(office.firm.id) as c:
+        assert await c.fetchval("select count(*) from stuk") == 1
+
+
+async def test_what_is_being_worked_on_is_left_to_it(office, proef):
+    await proef.post("/klanten", {"klanten": [{"nummer": "1", "naam": "K"}]}, once="bezig")
+    async with office.portal.db.tenant(office.firm.id) as c:
+        await c.execute("update idempotency set status = null")
+    told = await proef.post("/klanten", {"klanten": [{"nummer": "1", "naam": "K"}]}, once="bezig")
+    assert told.status == 409
+    assert int(told.headers["Retry-After"]) > 0
+
+
+async def test_another_packages_stuk_is_a_conflict_after_a_death_too(office, proef, package):
+    other = await package(name="Tweede")
+    await other.put_up(ob(), ob_files())
+    assert (await proef.put_up(ob(jaar=2025), ob_files(9), once="x")).status == 201
+    async with office.portal.db.tenant(office.firm.id) as c:
+        await c.execute("delete from idempotency where key = 'y'")
+    told = await proef.put_up(ob(), ob_files(), once="y")
+    assert told.status == 409
