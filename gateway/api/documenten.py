@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.api.calling import OTHER, Once
 from gateway.api.models import DocumentUit, DocumentVraag
+from gateway.api.multipart import in_time
 from gateway.api.operation import Answer, Call, Operations, again
 from gateway.api.problem import Problem
 from gateway.domain.firm import Source
@@ -60,5 +61,5 @@ async def put(
 
 
 async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
-    async for piece in request.content.iter_any():
+    async for piece in in_time(request.content.iter_any()):
         yield piece

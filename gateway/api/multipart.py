@@ -4,10 +4,11 @@ Nothing is kept but a part that is being read. What identifies the body for its 
 is what is in the parts, because a boundary is another one each time.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -15,6 +16,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from gateway.api.operation import MOST_JSON
 from gateway.api.problem import Problem
 
+#: Seconds without a byte of a body.
+IDLE = 60.0
+T = TypeVar("T")
 #: What aiohttp's reader raises for a body that is no multipart.
 _BROKEN = (ValueError, AssertionError, TypeError, HttpProcessingError)
 
@@ -31,6 +35,11 @@ class Body:
         """Raises Problem 415."""
         if request.content_type != "multipart/form-data":
             raise Problem(415, "Verwacht: application/json of multipart/form-data.")
+        return await cls.any(request)
+
+    @classmethod
+    async def any(cls, request: web.Request) -> "Body":
+        """A multipart of whatever kind. Raises Problem 400."""
         try:
             return cls(await request.multipart())
         except _BROKEN:
@@ -51,7 +60,7 @@ class Body:
     async def next(self) -> BodyPartReader | None:
         """The next part; None after the last. Raises Problem 400."""
         try:
-            part = await self.reader.next()
+            part = await _in_time(self.reader.next())
         except _BROKEN:
             raise Problem(400, "De multipart is niet te lezen.") from None
         if part is None:
@@ -65,7 +74,7 @@ class Body:
         """The bytes of a part, as they come."""
         digest = hashlib.sha256()
         try:
-            while piece := await part.read_chunk(256 * 1024):
+            while piece := await _in_time(part.read_chunk(256 * 1024)):
                 digest.update(piece)
                 yield piece
         except _BROKEN:
@@ -87,3 +96,18 @@ class Body:
     def digest(self) -> str:
         """What identifies all parts that were read."""
         return self.seen.hexdigest()
+
+
+async def in_time(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, as long as no piece takes longer than `IDLE`. Raises Problem 408."""
+    pieces = aiter(body)
+    while (piece := await _in_time(anext(pieces, None))) is not None:
+        yield piece
+
+
+async def _in_time(awaitable: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(IDLE):
+            return await awaitable
+    except TimeoutError:
+        raise Problem(408) from None

@@ -13,7 +13,7 @@ from gateway.api.problem import TITLES
 
 _REF = "#/components/schemas/{model}"
 _PARTS = re.compile(r"\{(\w+)\}")
-_USUAL = (400, 401, 403, 404, 413, 415, 422, 429, 500, 502, 503, 504)
+_USUAL = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status"],

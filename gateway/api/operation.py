@@ -4,6 +4,7 @@ From the same table come the routes, the checks and the OpenAPI description, so 
 differ.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +25,9 @@ from gateway.flows.portal import Portal
 PORTAL = web.AppKey("api_portal", Portal)
 PROXIES: web.AppKey[Sequence[Network]] = web.AppKey("api_proxies", Sequence)
 
-#: Bytes of a body in JSON.
+#: Bytes of a body in JSON, and seconds for all of it to arrive.
 MOST_JSON = 4 * 1024 * 1024
+JSON_SECONDS = 60.0
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -172,10 +174,14 @@ async def _data(request: web.Request) -> bytes:
     if (request.content_length or 0) > MOST_JSON:
         raise Problem(413)
     data = bytearray()
-    async for piece in request.content.iter_any():
-        data += piece
-        if len(data) > MOST_JSON:
-            raise Problem(413)
+    try:
+        async with asyncio.timeout(JSON_SECONDS):
+            async for piece in request.content.iter_any():
+                data += piece
+                if len(data) > MOST_JSON:
+                    raise Problem(413)
+    except TimeoutError:
+        raise Problem(408) from None
     return bytes(data)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from gateway import cli, log, settings
+from gateway import app, cli, log, settings
 from gateway.demo import follow
 from gateway.simulators.digipoort import server
 from gateway.simulators.digipoort.desk import Options
@@ -41,6 +41,11 @@ def start(spec: Spec) -> ForkServerProcess:
     return _start(_worker, spec)
 
 
+def start_portal(spec: Spec) -> ForkServerProcess:
+    """A portal that serves where its settings say."""
+    return _start(_portal, spec)
+
+
 def start_simulator(folder: Path, options: Options) -> ForkServerProcess:
     """The simulator; its two addresses come in `folder`/addresses."""
     return _start(_simulator, folder, options)
@@ -63,6 +68,14 @@ def _into(file: Path) -> None:
 
 
 def _worker(spec: Spec) -> None:
+    asyncio.run(cli._work(_armed(spec)))
+
+
+def _portal(spec: Spec) -> None:
+    asyncio.run(app.serve(_armed(spec)))
+
+
+def _armed(spec: Spec) -> settings.Settings:
     _into(spec.out)
     os.environ["MAP_CRASH_KEY"] = KEY
     found = settings.load(spec.config)
@@ -73,7 +86,7 @@ def _worker(spec: Spec) -> None:
         points.arm_statement(spec.statement)
     if spec.control:
         controls.CONTROLS[spec.control]()
-    asyncio.run(cli._work(found))
+    return found
 
 
 def _simulator(folder: Path, options: Options) -> None:

@@ -75,7 +75,8 @@ sources:
     title: Kantoormap
     kind: local
     categories: [{{name: Stukken, folder: Stukken}}]
-    options: {{path: {folder}}}
+    options: {{path: {folder}, writable: true}}
+intake: {{source: map, folder: Stukken}}
 """
 _REPORTS = {
     "ob": ("ob-aangifte-2026", "ValueAddedTaxOwedToBePaidBack"),

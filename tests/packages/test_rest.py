@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.api import calling
+from gateway.api import calling, multipart, operation
 from gateway.domain import package as rules
 from gateway.domain.delivery import State as D
 from gateway.domain.package import Scope
@@ -404,3 +404,18 @@ async def test_another_packages_stuk_is_a_conflict_after_a_death_too(office, pro
         await c.execute("delete from idempotency where key = 'y'")
     told = await proef.put_up(ob(), ob_files(), once="y")
     assert told.status == 409
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(proef, monkeypatch):
+    monkeypatch.setattr(operation, "JSON_SECONDS", 0.05)
+    monkeypatch.setattr(multipart, "IDLE", 0.05)
+
+    async def slow():
+        yield b"{"
+        await asyncio.sleep(30)
+
+    for path, kind in (("/klanten", "application/json"),
+                       (f"/klanten/{KLANT}/documenten?bron=map&map=Stukken&naam=a.pdf",
+                        "application/octet-stream")):  # fmt: skip
+        told = await proef.ask("POST", path, data=slow(), headers={"Content-Type": kind})
+        assert told.status == 408
