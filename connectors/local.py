@@ -87,6 +87,7 @@ class LocalConnector(Connector[LocalConfig]):
         can |= Capability.MODIFIED | Capability.STREAMS
         if self._writable:
             can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+            can |= Capability.MOVE
         return can
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
@@ -155,6 +156,20 @@ class LocalConnector(Connector[LocalConfig]):
         finally:
             self._threads.soon(draft.discard)
 
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """See Connector.move: one rename; on a file system that cannot rename without
+        overwriting (NFS) a second name, and then the first goes."""
+        if not self._writable:
+            raise Unsupported("this source is not writable")
+        new = f"{folder}/{name}" if folder else name
+        if "/" in name or not place.holds(localfile.parts_of(new)[:-1]):
+            raise NotFound
+        if not place.holds(id.split("/")[:-1]):
+            raise NotFound
+        return await self._do(localfile.move, self._root, _root_of(place), id, new, version)
+
     async def aclose(self) -> None:
         """Nothing is held between calls."""
 
@@ -216,7 +231,7 @@ class LocalConnector(Connector[LocalConfig]):
 
 
 def _root_of(place: Place) -> tuple[str, ...]:
-    return localfile.parts_of(place.root)
+    return localfile.parts_of(place.root) if place.root else ()
 
 
 def _outermost(folders: Sequence[str]) -> Sequence[tuple[str, ...]]:

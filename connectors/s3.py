@@ -100,6 +100,7 @@ class S3(Connector[S3Config]):
         can |= Capability.MODIFIED | Capability.STREAMS
         if self._config.writable:
             can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+            can |= Capability.MOVE
         return can
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
@@ -187,6 +188,26 @@ class S3(Connector[S3Config]):
             key, body, size=size, media_type=media_type, sha256=sha256, if_absent=if_absent
         )
         return await self.stat(place, id)
+
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """See Connector.move. S3 has no rename: it is copied by the server, unless there is an
+        object of that name, and then deleted, if it is still the one that was copied. In between
+        it stands in both. A service that does not know the conditions of CopyObject and
+        DeleteObject (SeaweedFS) is asked beforehand: there a writer of the same moment from
+        another process could lose. More than 5 GB is TooLarge."""
+        if not self._config.writable:
+            raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound("a name is no path")
+        new = f"{folder}/{name}" if folder else name
+        key, target = self._key(place, id), self._key(place, new)
+        found = await self.stat(place, id)
+        if version is not None and found.version != version:
+            raise ConditionFailed
+        await self._uploader.move(key, target, found.version or "", found.size or 0)
+        return await self.stat(place, new)
 
     async def aclose(self) -> None:
         """See Connector.aclose; the session is the context's to close."""

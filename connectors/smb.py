@@ -109,6 +109,7 @@ class Smb(Connector[SmbConfig]):
         can |= Capability.MODIFIED | Capability.STREAMS
         if self._config.writable:
             can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+            can |= Capability.MOVE
         return can
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
@@ -194,6 +195,28 @@ class Smb(Connector[SmbConfig]):
             self.drop(opened)
             raise
         return await self.stat(place, id)
+
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """See Connector.move: one rename, at the server."""
+        if not self._config.writable:
+            raise Unsupported("this source is not writable")
+        new = f"{folder}/{name}" if folder else name
+        if "/" in name:
+            raise NotFound
+        (old, parents), (path, _) = self._path(place, id), self._path(place, new)
+        parts, root = path.split("\\")[:-1], len(self._root(place))
+
+        def rename(link: Link, stop: threading.Event) -> None:
+            found = look(link, old, parents, stop)
+            if version is not None and entry_of(id, found).version != version:
+                raise ConditionFailed
+            smbput.make(link, parts, root, stop)
+            smbput.rename(link, old, path, stop)
+
+        await self._run(rename)
+        return await self.stat(place, new)
 
     async def aclose(self) -> None:
         """See Connector.aclose."""

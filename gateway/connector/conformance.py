@@ -823,6 +823,82 @@ class Conformance:
                 await connector.put(world.place, folder, name, _pieces(b"x"))
         assert await everything(connector, world.place) == []
 
+    async def test_move(self, world: World) -> None:
+        connector = await world.open(**self._writing())
+        await world.seed(world.place, PERMANENT, "a.txt", b"een")
+        entry = await named(connector, world.place, "a.txt")
+        if Capability.MOVE not in connector.capabilities:
+            with pytest.raises(Unsupported):
+                await connector.move(world.place, entry.id, PERMANENT, "b.txt")
+            assert await content(connector, world.place, entry.id) == b"een"
+            return
+        moved = await connector.move(
+            world.place, entry.id, NESTED, "Anders é.txt", version=entry.version
+        )
+        assert (moved.folder, moved.name) == (tuple(NESTED.split("/")), "Anders é.txt")
+        assert await content(connector, world.place, moved.id) == b"een"
+        again = await connector.move(world.place, moved.id, NESTED, "b.txt")
+        assert [e.id for e in await everything(connector, world.place)] == [again.id]
+        for gone in (entry.id, moved.id, f"{PERMANENT}/nooit.txt"):
+            with pytest.raises(NotFound):
+                await connector.move(world.place, gone, PERMANENT, "c.txt")
+
+    async def test_move_never_overwrites(self, world: World) -> None:
+        connector = await world.open(**self._writing())
+        if Capability.MOVE not in connector.capabilities:
+            return
+        for name in ("a.txt", "b.txt", "c.txt"):
+            await world.seed(world.place, PERMANENT, name, name.encode())
+        await world.seed(world.place, NESTED, "d.txt", b"d")
+        ids = {e.name: e.id for e in await everything(connector, world.place)}
+        for folder, name in ((PERMANENT, "b.txt"), (NESTED, "d.txt")):
+            with pytest.raises(AlreadyExists):
+                await connector.move(world.place, ids["a.txt"], folder, name)
+        for name, id in ids.items():
+            assert (
+                await content(connector, world.place, id) == (name.encode(), b"d")[name[0] == "d"]
+            )
+        told = await asyncio.gather(
+            *(connector.move(world.place, ids[n], NESTED, "een.txt") for n in ("a.txt", "b.txt")),
+            return_exceptions=True,
+        )
+        assert sorted(isinstance(t, AlreadyExists) for t in told) == [False, True], told
+        assert len(await everything(connector, world.place)) == len(ids)
+
+    async def test_move_stays_inside(self, world: World) -> None:
+        connector = await world.open(**self._writing())
+        if Capability.MOVE not in connector.capabilities:
+            return
+        await world.seed(world.place, PERMANENT, "a.txt", b"a")
+        await world.seed(world.place, "Intern", "geheim.txt", b"x")
+        await world.seed(world.other, PERMANENT, "ander.txt", b"x")
+        entry = await named(connector, world.place, "a.txt")
+        for folder, name in (
+            ("Intern", "a.txt"), ("..", "a.txt"), (f"{PERMANENT}/../Intern", "a.txt"),
+            (NESTED, "../a.txt"), (NESTED, ".."), (NESTED, "a/b.txt"), (NESTED, ""),
+        ):  # fmt: skip
+            with pytest.raises(NotFound):
+                await connector.move(world.place, entry.id, folder, name)
+        for id in ("Intern/geheim.txt", f"{PERMANENT}/../Intern/geheim.txt", ""):
+            with pytest.raises(NotFound):
+                await connector.move(world.place, id, NESTED, "b.txt")
+        with pytest.raises(NotFound):
+            await connector.move(world.place, f"../{world.other.root}/x", NESTED, "b.txt")
+        assert [e.name for e in await everything(connector, world.place)] == ["a.txt"]
+
+    async def test_move_of_another_version(self, world: World) -> None:
+        connector = await world.open(**self._writing())
+        if Capability.MOVE not in connector.capabilities:
+            return
+        await world.seed(world.place, PERMANENT, "a.txt", b"een")
+        entry = await named(connector, world.place, "a.txt")
+        await world.seed(world.place, PERMANENT, "a.txt", b"anders")
+        with pytest.raises(ConditionFailed):
+            await connector.move(
+                world.place, entry.id, NESTED, "a.txt", version=entry.version or "x"
+            )
+        assert await content(connector, world.place, entry.id) == b"anders"
+
     def _writing(self) -> dict[str, Any]:
         """Options that allow writing, for a kind that can."""
         return {}

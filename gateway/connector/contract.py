@@ -6,7 +6,7 @@ count, log requests or limit itself: `gateway.connector.guard` does, the same wa
 It raises the errors of `gateway.errors`, and nothing else, for what the outside does.
 
 Required: `open`, `capabilities`, `check`, `list`, `stat`, `read`, `aclose`.
-Optional: `put`. What is not told in `capabilities` raises `Unsupported`.
+Optional: `put`, `move`. What is not told in `capabilities` raises `Unsupported`.
 
 The contract in tests is `gateway.connector.conformance`; a connector is right when it passes.
 """
@@ -46,6 +46,7 @@ class Capability(enum.Flag):
     WRITE = enum.auto()  # put works
     IF_ABSENT = enum.auto()  # put(if_absent=True) never overwrites, also in a race
     ATOMIC_WRITE = enum.auto()  # nobody sees a half-written document, also after a cut
+    MOVE = enum.auto()  # move works, and never overwrites
 
 
 class Scope(enum.StrEnum):
@@ -269,6 +270,18 @@ class Connector(ABC, Generic[C]):
         body raises is passed on.
         """
         raise Unsupported(f"{self.kind}: put")
+
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """Give a document another name, or another published folder, which is made when it is
+        not there. Whatever goes wrong, it stands in one of the two, whole.
+
+        AlreadyExists when there is a document of that name, also in a race; NotFound when it is
+        not in the published part of place, or the folder or name is not; ConditionFailed when it
+        is another version by now; Unsupported without Capability.MOVE.
+        """
+        raise Unsupported(f"{self.kind}: move")
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -117,7 +117,9 @@ class Guarded:
         self._lists = Bulkhead(self.limits.lists, self.limits.queue_wait)
         self._log = context.log
         # Looked up once: prometheus-client takes a lock and a tuple for each look-up.
-        self._good = {c: CALLS.labels(name, c, "ok") for c in ("list", "stat", "read", "put")}
+        self._good = {
+            c: CALLS.labels(name, c, "ok") for c in ("list", "stat", "read", "put", "move")
+        }
         self._seconds = {c: SECONDS.labels(name, c) for c in self._good}
         self.bytes = BYTES.labels(name)
         self.streams = STREAMS.labels(name)
@@ -239,6 +241,19 @@ class Guarded:
         if entry is None:
             raise theirs[0]
         return entry
+
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """See Connector.move. Never tried twice: who lost the answer finds it at one of the two
+        places. Raises DeadlineExceeded."""
+        async with self._place(self._reads):
+            entry = await self._once(
+                "move",
+                lambda: self._connector.move(place, id, folder, name, version=version),
+                self.limits.first_byte + self.limits.idle,
+            )
+        return self._published(place, entry)
 
     async def aclose(self) -> None:
         """Close the connector, then what it borrowed."""

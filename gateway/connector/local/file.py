@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from gateway.connector.contract import Entry
 from gateway.errors import (
     AlreadyExists,
+    ConditionFailed,
     IntegrityError,
     NotFound,
     PermissionDenied,
@@ -355,7 +356,7 @@ class Draft:
         except OSError as e:
             if e.errno not in _NO_LINKS:
                 raise
-            _rename(at, self._name, name)
+            _rename(at, self._name, at, name)
 
     def _gone(self) -> None:
         try:
@@ -365,10 +366,39 @@ class Draft:
             os.close(self._folder)
 
 
-def _rename(folder: int, old: str, new: str) -> None:
+def move(root: Root, above: tuple[str, ...], id: str, new: str, version: str | None) -> Entry:
+    """Give an ordinary file another path, never over another one; folders are made.
+
+    Raises OSError, NotFound, AlreadyExists, ConditionFailed, Unsupported.
+    """
+    old, parts = parts_of(id), parts_of(new)
+    at = root.enter((*above, *old[:-1]))
+    try:
+        if not stat.S_ISREG(os.stat(old[-1], dir_fd=at, follow_symlinks=False).st_mode):
+            raise NotFound
+        to = root.make((*above, *parts[:-1]))
+        try:
+            found = os.stat(old[-1], dir_fd=at, follow_symlinks=False)
+            if version is not None and _version(found) != version:
+                raise ConditionFailed
+            try:
+                _rename(at, old[-1], to, parts[-1])
+            except Unsupported:  # NFS: a second name, then the first goes
+                os.link(old[-1], parts[-1], src_dir_fd=at, dst_dir_fd=to, follow_symlinks=False)
+                os.unlink(old[-1], dir_fd=at)
+            for folder in (to, at):
+                _sync_folder(folder)
+            return entry_of(new, parts[:-1], parts[-1], found)
+        finally:
+            os.close(to)
+    finally:
+        os.close(at)
+
+
+def _rename(folder: int, old: str, to: int, new: str) -> None:
     """renameat2(2), which the standard library lacks. Raises OSError, Unsupported."""
     call = ctypes.CDLL(None, use_errno=True).renameat2
-    if call(folder, os.fsencode(old), folder, os.fsencode(new), _NOREPLACE) == 0:
+    if call(folder, os.fsencode(old), to, os.fsencode(new), _NOREPLACE) == 0:
         return
     number = ctypes.get_errno()
     if number == errno.EINVAL:

@@ -23,9 +23,16 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.connector.s3.wire import failure
-from gateway.errors import AlreadyExists, ConditionFailed, IntegrityError, Unavailable
+from gateway.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    IntegrityError,
+    TooLarge,
+    Unavailable,
+)
 
 PART = 5 * 1024 * 1024  # the smallest part that S3 takes
+COPIED_AT_MOST = 5 * 1024**3  # by one CopyObject
 _NOTHING_OF_THE_MACHINE = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -88,6 +95,38 @@ class Uploader:
                     await asyncio.shield(client.abort_multipart_upload(**names))
                 raise
 
+    async def move(self, key: str, target: str, etag: str, size: int) -> None:
+        """Copy and delete the object that has this ETag. Raises AlreadyExists, ConditionFailed,
+        TooLarge, and what S3's errors mean."""
+        if size > COPIED_AT_MOST:
+            raise TooLarge(f"{size} bytes cannot be copied at once")
+        bucket = {"Bucket": self._bucket}
+        async with self._turn(target):
+            client = await self._ready()
+            with _translated():
+                if await _is_there(client, target, bucket):
+                    raise AlreadyExists
+            try:
+                with _translated():
+                    await client.copy_object(
+                        **bucket,
+                        Key=target,
+                        CopySource={**bucket, "Key": key},
+                        CopySourceIfMatch=f'"{etag}"',
+                        IfNoneMatch="*",
+                        MetadataDirective="COPY",
+                    )
+            except AlreadyExists:  # or the source is another one: S3 has one code for both
+                with _translated():
+                    if await _is_there(client, target, bucket):
+                        raise
+                raise ConditionFailed from None
+        try:
+            with _translated():
+                await client.delete_object(**bucket, Key=key, IfMatch=f'"{etag}"')
+        except AlreadyExists:
+            raise ConditionFailed from None
+
     async def aclose(self) -> None:
         """Close the client; the session stays."""
         if self._client is not None:
@@ -111,6 +150,16 @@ class Uploader:
         await asyncio.to_thread(lambda: session.full_config)  # kept by the session
         made = session.create_client("s3", **self._options)
         return await self._stack.enter_async_context(made)
+
+
+async def _is_there(client: Any, key: str, bucket: dict[str, str]) -> bool:
+    try:
+        await client.head_object(**bucket, Key=key)
+    except ClientError as e:
+        if e.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            return False
+        raise
+    return True
 
 
 def _options(

@@ -65,15 +65,40 @@ def finish(opened: Opened, path: str, replace: bool, stop: threading.Event) -> N
     flush["file_id"] = handle
     link.call(flush, stop)
     _mark(opened, False, stop)
-    name = path.encode("utf-16-le")
-    body = struct.pack("<B7xQI", replace, 0, len(name)) + name
     try:
-        link.call(_setting(handle, FileInformationClass.FILE_RENAME_INFORMATION, body), stop)
+        link.call(_renaming(handle, path, replace=replace), stop)
     except BaseException:
         _mark(opened, True, threading.Event())
         raise
     # Waited for: a server may set the time of the last change when the document is closed.
     link.call(smbfile.closing(handle), stop)
+
+
+def make(link: Link, parts: Sequence[str], root: int, stop: threading.Event) -> None:
+    """A folder, made when it is not there; see `begin`. Raises NotFound for a link."""
+    below = ["\\".join(parts[:count]) for count in range(root + 1, len(parts) + 1)]
+    try:
+        smbfile.refuse_links(link, below, stop)
+    except NotFound:
+        _make_folders(link, parts, stop)
+        smbfile.refuse_links(link, below, stop)
+
+
+def rename(link: Link, old: str, new: str, stop: threading.Event) -> None:
+    """Give a file another path, never over another one. Raises NotFound, AlreadyExists."""
+    made = link.call(
+        smbfile.creating(
+            old,
+            smbfile.READ_ATTRIBUTES | smbfile.DELETE,
+            CreateOptions.FILE_NON_DIRECTORY_FILE | CreateOptions.FILE_OPEN_REPARSE_POINT,
+        ),
+        stop,
+    )
+    handle = made[64:80]
+    try:
+        link.call(_renaming(handle, new, replace=False), stop)
+    finally:
+        smbfile.close(link, handle)
 
 
 def _new(link: Link, parts: Sequence[str], stop: threading.Event) -> Opened:
@@ -107,6 +132,12 @@ def _mark(opened: Opened, going: bool, stop: threading.Event) -> None:
     """Whether it is deleted when it is closed."""
     kind = FileInformationClass.FILE_DISPOSITION_INFORMATION
     opened.link.call(_setting(opened.handle, kind, bytes([going])), stop)
+
+
+def _renaming(handle: bytes, path: str, *, replace: bool) -> SMB2SetInfoRequest:
+    name = path.encode("utf-16-le")
+    body = struct.pack("<B7xQI", replace, 0, len(name)) + name
+    return _setting(handle, FileInformationClass.FILE_RENAME_INFORMATION, body)
 
 
 def _setting(handle: bytes, kind: int, body: bytes) -> SMB2SetInfoRequest:
