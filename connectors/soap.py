@@ -1,11 +1,12 @@
 """A SOAP back office, described by a profile (see `gateway.connector.soap.profile`).
 
 A klant's documents are rows of a listing (`gateway.connector.soap.items`) or stand in folders
-(`gateway.connector.soap.folders`). A document is decoded while it comes. Nothing is written.
+(`gateway.connector.soap.folders`). A document is decoded while it comes, encoded while it goes.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
@@ -29,8 +30,10 @@ from gateway.connector.soap.client import SoapClient, SoapStream
 from gateway.connector.soap.folders import Folders
 from gateway.connector.soap.items import Items
 from gateway.connector.soap.profile import Profile
+from gateway.connector.soap.upload import Upload
 from gateway.connector.soap.wsdl import Operation, operations
 from gateway.errors import (
+    AlreadyExists,
     ConditionFailed,
     ConfigInvalid,
     IntegrityError,
@@ -79,6 +82,14 @@ class SoapConfig(ConnectorConfig):
     )
     parallel: int = Field(
         default=6, ge=1, le=32, description="attachment calls of listings at the same time"
+    )
+    writable: bool = Field(
+        default=False, description="Documents may be written, if the profile can (afas)"
+    )
+    types: dict[str, str] = Field(
+        default={},
+        description="types that a written document gets, by folder, where they differ from it"
+        " (afas: Brief: '15')",
     )
 
 
@@ -137,7 +148,8 @@ class Soap(Connector[SoapConfig]):
     def __init__(
         self, config: SoapConfig, profile: Profile, client: SoapClient, secret: str
     ) -> None:
-        self._profile, self._client = profile, client
+        self._config, self._profile, self._client = config, profile, client
+        self._puts = asyncio.Lock()
         fixed = {
             "auth.secret": profile.auth.wrapped(secret),
             **{f"word.{k}": v for k, v in profile.words.items()},
@@ -162,6 +174,8 @@ class Soap(Connector[SoapConfig]):
         profile, calls = await threads.run(_load, config, context.base)
         for call in calls.values():
             context.egress.check_url(call.url, option="url")
+        if config.writable and profile.put is None:
+            raise ConfigInvalid("this profile cannot write", field="writable")
         if profile.auth.kind != "none" and config.token is None:
             raise ConfigInvalid("this profile needs a token", field="token")
         secret = await threads.run(context.secret, config.token) if config.token else ""
@@ -182,6 +196,8 @@ class Soap(Connector[SoapConfig]):
         found = Capability.STREAMS
         if self._profile.read.range:
             found |= Capability.RANGE
+        if self._config.writable:
+            found |= Capability.WRITE
         for field, capability in told.items():
             if field in self._profile.fields:
                 found |= capability
@@ -235,6 +251,33 @@ class Soap(Connector[SoapConfig]):
             return SoapReader(entry, None, 0, 0)
         values = {**values, "read.offset": str(offset), "read.length": str(left)}
         return SoapReader(entry, await self._client.stream(values), offset, left)
+
+    async def put(
+        self,
+        place: Place,
+        folder: str,
+        name: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None = None,
+        media_type: str | None = None,
+        sha256: bytes | None = None,
+        if_absent: bool = True,
+    ) -> Entry:
+        """See Connector.put. One call makes a dossier item with its document. The source takes
+        namesakes, so they are looked for beforehand (and no IF_ABSENT is told); none is replaced.
+        """
+        put, source = self._profile.put, self._source
+        if not self._config.writable or put is None or not isinstance(source, Items):
+            raise Unsupported("this source is not writable")
+        values = {**source.new(place, folder, name)}
+        values["put.type"] = self._config.types.get(folder, folder)
+        upload = Upload(body, size=size, sha256=sha256, largest=put.largest)
+        async with self._puts:
+            if await source.namesake(place, folder, name) is not None:
+                raise AlreadyExists if if_absent else Unsupported("a document to replace")
+            rows = await self._client.put(values, upload)
+            return await source.made(place, folder, name, rows[0] if rows else {})
 
     async def aclose(self) -> None:
         """Nothing of its own: the context holds the session and the threads."""

@@ -3,13 +3,14 @@
 ``<folder>/<klant>/<type>/<file>`` is a dossier item with one attachment, and
 ``<folder>/<klant>/<type>/<onderwerp>/<file>`` one of the attachments of a dossier item. ``%2F``
 in the name of a type stands for "/". Files may come, change and go while it runs; links are not
-followed. Two services, each a POST:
+followed. Three services, each a POST:
 
 * ``/profitservices/appconnectorget.asmx``: GetDataWithOptions, for the GetConnectors
   ``ProfitSubjects`` (a row per dossier item: SbId, SbTy, Ds, DaSe, BcCd) and
   ``Portaal_Bijlagen`` (a row per attachment: also BestandId, Bestandsnaam, Grootte), with
   filters (is equal to; ";" parts alternatives), skip, take and one order;
-* ``/profitservices/appconnectorsubject.asmx``: GetSubjectAttachmentInfo and GetAttachment.
+* ``/profitservices/appconnectorsubject.asmx``: GetSubjectAttachmentInfo and GetAttachment;
+* ``/profitservices/appconnectorupdate.asmx``: Execute of a KnSubject with one attachment.
 
 A wrong token is a Fault. The beginning of a file's name chooses what GetAttachment does:
 
@@ -37,6 +38,9 @@ SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 
 #: Bytes of a file that are read at a time; a multiple of 3, so that base64 joins up.
 BLOCK = 48 * 1024
+
+#: Bytes of a call, as AFAS takes them.
+MOST = 75 * 1024 * 1024
 
 _ZONE = ZoneInfo("Europe/Amsterdam")
 _SOAP = ElementMaker(namespace=SOAP, nsmap={"soap": SOAP})
@@ -150,6 +154,16 @@ class Office:
             ]
         raise Refused(f"GetConnector {connector} not found")
 
+    def add(self, klant: str, type: str, name: str, data: bytes) -> str:
+        """Keep a document as an item of its own; its number."""
+        folder = self._folder / klant / type.replace("/", "%2F")
+        if {klant, name} & {"", ".", ".."} or "/" in klant + name:
+            raise Refused("KnSubject: a value is not right")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        path.write_bytes(data)
+        return Item(klant, type, path.stem, path).number
+
     def attachment(self, number: str, file_id: str) -> Path:
         """The file of an item. Raises Refused."""
         item = self.item(number)
@@ -165,9 +179,10 @@ def _inner(text: str) -> etree._Element | None:
     return _parsed(text.encode()) if text.strip() else None
 
 
-def _parsed(data: bytes) -> etree._Element:
+def _parsed(data: bytes, huge: bool = False) -> etree._Element:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=huge)
     try:
-        root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
+        root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as e:
         raise Refused(f"Invalid XML: {e.msg}") from None
     if root.getroottree().docinfo.doctype:
@@ -231,6 +246,21 @@ def attachment_info(office: Office, args: Mapping[str, str]) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
+def execute(office: Office, args: Mapping[str, str]) -> str:
+    """Execute: a new dossier item with one attachment; its number as XML in a string."""
+    if args.get("connectorType") != "KnSubject":
+        raise Refused(f"UpdateConnector {args.get('connectorType')} not found")
+    root = _parsed(args.get("dataXml", "").encode(), huge=True)
+    told = {str(e.tag): e.text or "" for e in root.iter("StId", "BcId", "FileName", "FileStream")}
+    if len(told) != 4:
+        raise Refused("KnSubject: a field is missing")
+    data = base64.b64decode(told["FileStream"], validate=True)
+    number = office.add(told["BcId"], told["StId"], told["FileName"], data)
+    made = etree.Element("results")
+    etree.SubElement(etree.SubElement(made, "KnSubject"), "SbId").text = number
+    return etree.tostring(made, encoding="unicode")
+
+
 def _envelope(content: etree._Element) -> bytes:
     whole = _SOAP.Envelope(_SOAP.Body(content))
     return etree.tostring(whole, xml_declaration=True, encoding="utf-8")
@@ -248,7 +278,7 @@ def _fault(text: str) -> web.Response:
 
 def _call(data: bytes, token: str) -> tuple[str, dict[str, str]]:
     """Operation and arguments. Raises Refused."""
-    content = _parsed(data).find(f"{{{SOAP}}}Body/{{{NS}}}*")
+    content = _parsed(data, huge=True).find(f"{{{SOAP}}}Body/{{{NS}}}*")
     if content is None:
         raise Refused("No operation")
     args = {etree.QName(a).localname: a.text or "" for a in content}
@@ -297,7 +327,11 @@ async def _write(
 def build(folder: Path, token: str) -> web.Application:
     """The program. `token` is the data of the token that it takes."""
     office = Office(folder)
-    tables = {"GetDataWithOptions": get_data, "GetSubjectAttachmentInfo": attachment_info}
+    tables = {
+        "GetDataWithOptions": get_data,
+        "GetSubjectAttachmentInfo": attachment_info,
+        "Execute": execute,
+    }
 
     async def serve(request: web.Request) -> web.StreamResponse:
         try:
@@ -313,7 +347,8 @@ def build(folder: Path, token: str) -> web.Application:
             return _fault(str(e))
         return await _send(request, path)
 
-    app = web.Application(client_max_size=256 * 1024)
+    app = web.Application(client_max_size=MOST)
     app.router.add_post("/profitservices/appconnectorget.asmx", serve)
     app.router.add_post("/profitservices/appconnectorsubject.asmx", serve)
+    app.router.add_post("/profitservices/appconnectorupdate.asmx", serve)
     return app

@@ -22,6 +22,7 @@ from gateway.connector.context import Context
 from gateway.connector.contract import Capability, Place, Scope
 from gateway.connector.guard import Guarded
 from gateway.errors import (
+    AlreadyExists,
     AuthFailed,
     ConditionFailed,
     ConfigInvalid,
@@ -31,7 +32,9 @@ from gateway.errors import (
     ProtocolError,
     RateLimited,
     SourceError,
+    TooLarge,
     Unavailable,
+    Unsupported,
 )
 from gateway.simulators import backoffice
 from tests.servers import node_soap
@@ -556,3 +559,55 @@ async def test_a_back_office_of_another_shape(
             await source.list(Place("9", "9", ("",)))
     assert {h.get("Authorization") for h in liar.headers} == {header}
     assert all(h["Content-Type"].startswith("application/soap+xml") for h in liar.headers)
+
+
+# --- writing
+
+
+async def pieces(*found: bytes, fail: Exception | None = None) -> AsyncIterator[bytes]:
+    for piece in found:
+        yield piece
+    if fail is not None:
+        raise fail
+
+
+@pytest.mark.parametrize("size", [None, 3_000_001])
+async def test_a_document_is_written_to_a_foreign_stack(afas: NodeSoap, size: int | None) -> None:
+    data = os.urandom(3_000_001)
+    cut = [data[i : i + 65_537] for i in range(0, len(data), 65_537)]
+    async with opened(afas.url, writable=True, types={"Brief": "15"}) as source:
+        assert Capability.WRITE in source.capabilities
+        # Type 15 is not published under that name, so what was written cannot be seen here.
+        with pytest.raises(ProtocolError, match="not there"):
+            await source.put(KLANT, "Brief", "x", pieces(b"x"))
+    async with opened(afas.url, writable=True) as source:
+        entry = await source.put(KLANT, "Brief", "a&<é>'\".pdf", pieces(*cut), size=size)
+        assert (entry.name, entry.folder) == ("a&<é>'\".pdf", ("Brief",))
+        assert entry.meta == {"subject": "a&<é>'\".pdf"}
+        assert await whole(source, KLANT, entry.id) == data
+        with pytest.raises(AlreadyExists):
+            await source.put(KLANT, "Brief", entry.name, pieces(fail=AssertionError("asked")))
+        with pytest.raises(Unsupported):
+            await source.put(KLANT, "Brief", entry.name, pieces(b"x"), if_absent=False)
+        assert await every(source, OTHER) == []
+
+
+async def test_a_document_that_is_not_the_promised_one_is_not_written(afas: NodeSoap) -> None:
+    async with opened(afas.url, writable=True) as source:
+        with pytest.raises(ConnectionResetError):
+            await source.put(KLANT, "Brief", "a", pieces(b"ab", fail=ConnectionResetError()))
+        for body in (pieces(b"ab"), pieces(b"abcdef")):
+            with pytest.raises(IntegrityError):
+                await source.put(KLANT, "Brief", "a", body, size=4)
+        with pytest.raises(IntegrityError):
+            await source.put(KLANT, "Brief", "a", pieces(b"abcd"), sha256=bytes(32))
+        with pytest.raises(TooLarge):
+            await source.put(KLANT, "Brief", "a", pieces(b"a"), size=56_000_001)
+        with pytest.raises(NotFound):
+            await source.put(Place("1;2", "1;2", ("Brief",)), "Brief", "a", pieces(b"a"))
+        afas.set(fault="Geen autorisatie voor deze connector")
+        with pytest.raises(PermissionDenied):
+            await source.put(KLANT, "Brief", "a", pieces(b"a"))
+        afas.set(fault=None)
+        await asyncio.sleep(0.05)
+        assert await every(source, KLANT) == []

@@ -114,6 +114,9 @@ class Kept(Conformance):
     """An id that could not stand in a filter is NotFound without a call, so an id that could is
     asked for."""
 
+    def _writing(self) -> dict[str, Any]:
+        return {"writable": True}
+
     async def test_wrong_credentials(self, world: SoapWorld) -> None:
         connector = await world.open(**world.wrong_credentials())
         for call in (connector.list(world.place), connector.read(world.place, "7/F")):

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 WSDL = ROOT / "config" / "wsdl"
 SHIPPED = ROOT / "connectors" / "soap_profiles"
 URLS = {"get": "https://x.invalid/get", "subject": "https://x.invalid/subject"}
+URLS["update"] = "https://x.invalid/update"
 
 
 def afas() -> dict[str, Any]:
@@ -292,7 +293,7 @@ async def test_an_import_that_is_pinned_comes_from_its_file(tmp_path: Path) -> N
     schema = b"<xs:schema xmlns:xs='http://www.w3.org/2001/XMLSchema' targetNamespace='urn:x'/>"
     what = 'import namespace="urn:x" schemaLocation="http://elders.invalid/x.xsd"'
     profile = pinned(tmp_path, importing(what), x=schema)
-    assert set(await open_(profile, tmp_path)) == {"list", "find", "read", "attachments"}
+    assert set(await open_(profile, tmp_path)) == {"list", "find", "read", "attachments", "put"}
     (tmp_path / "x.xsd").write_bytes(schema + b" ")
     with pytest.raises(ConfigInvalid, match="not the file that the profile pins"):
         await open_(profile, tmp_path)

@@ -90,6 +90,22 @@ function attachment(args) {
   return { GetAttachmentResult: text };
 }
 
+// A KnSubject with one attachment: what AFAS' UpdateConnector makes of it.
+function execute(args) {
+  checked(args);
+  if (args.connectorType !== 'KnSubject') refuse('UpdateConnector not found');
+  const told = {};
+  let tag = null;
+  const parser = sax.parser(true);
+  parser.onopentag = (found) => { tag = found.name; };
+  parser.ontext = (text) => { told[tag] = (told[tag] ?? '') + text; };
+  parser.onclosetag = () => { tag = null; };
+  parser.onerror = (error) => refuse(`Invalid XML: ${error.message}`);
+  parser.write(args.dataXml).close();
+  const made = put({ klant: told.BcId, type: told.StId, name: told.FileName, title: told.Ds, base64: told.FileStream });
+  return { ExecuteResult: `<results><KnSubject><SbId>${made.item}</SbId></KnSubject></results>` };
+}
+
 function put({ klant, type, name, title, base64, zeros, when, item }) {
   const number = String(item ?? ++numbers);
   if (!items.has(number)) {
@@ -144,6 +160,9 @@ server.listen(0, '127.0.0.1', () => {
       AppConnectorSubjectSoap: { GetSubjectAttachmentInfo: attachmentInfo, GetAttachment: attachment },
     },
   }, wsdl('afas-subject.wsdl'));
+  soap.listen(server, '/profitservices/appconnectorupdate.asmx', {
+    AppConnectorUpdate: { AppConnectorUpdateSoap: { Execute: execute } },
+  }, wsdl('afas-update.wsdl'));
   console.log(JSON.stringify({ port: server.address().port }));
 });
 process.stdin.resume().on('end', () => process.exit(0));

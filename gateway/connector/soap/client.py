@@ -20,6 +20,7 @@ from gateway.connector.soap import tree as soaptree
 from gateway.connector.soap.mtom import MtomContent, Read
 from gateway.connector.soap.profile import Profile
 from gateway.connector.soap.stream import ContentScanner
+from gateway.connector.soap.upload import Upload
 from gateway.connector.soap.wsdl import Operation
 from gateway.domain import xml
 from gateway.errors import (
@@ -209,6 +210,24 @@ class SoapClient:
         self._judge(self._calls[name], root)
         return Answer(reader.read(root), reader.more(root))
 
+    async def put(self, values: Mapping[str, str], upload: Upload) -> list[Row]:
+        """The rows that the call `put` gives. Raises what the document's sender raised, too."""
+        call = self._calls["put"]
+        body = upload.body(call.body({**values, "put.content": upload.mark}))
+        try:
+            response = await self._send(call, values, upload.headers, body)
+        except SourceError:
+            if upload.error is not None:
+                raise upload.error from None
+            raise
+        try:
+            data = await _whole(response, MOST)
+        finally:
+            response.close()
+        if upload.error is not None:
+            raise upload.error
+        return self._extract("put", data).rows
+
     async def stream(self, values: Mapping[str, str]) -> SoapStream:
         """The document, begun. Raises what the source says instead."""
         call = self._calls["read"]
@@ -228,13 +247,16 @@ class SoapClient:
         self,
         call: Operation,
         values: Mapping[str, str],
-        accept: Mapping[str, str] = MappingProxyType({}),
+        more: Mapping[str, str] = MappingProxyType({}),
+        body: AsyncIterator[bytes] | None = None,
     ) -> aiohttp.ClientResponse:
-        """Status 200, with the body still to be read; anything else is raised."""
-        body, headers = call.body(values), {**self._headers, **call.headers, **accept}
+        """Status 200, with its body still to be read; anything else is raised. more: headers.
+        body: in the place of the call's own."""
+        data = call.body(values) if body is None else body
+        headers = {**self._headers, **call.headers, **more}
         with _outside():
             response = await self._session.post(
-                call.url, data=body, headers=headers, allow_redirects=False
+                call.url, data=data, headers=headers, allow_redirects=False
             )
         try:
             if response.headers.get("Content-Encoding", "identity") != "identity":

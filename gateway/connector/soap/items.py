@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.connector.contract import Entry, Page, Place
+from gateway.connector.pagedwalk import is_path, is_plain
 from gateway.connector.soap.client import Row, SoapClient
 from gateway.connector.soap.profile import Listing, Profile, Template
 from gateway.errors import ConditionFailed, NotFound, ProtocolError
@@ -112,6 +113,39 @@ class Items:
                 if entry.id == id:
                     return entry, self._values(place, parts)
         raise NotFound
+
+    def new(self, place: Place, folder: str, name: str) -> Mapping[str, str]:
+        """What a call that makes a document is filled with. Raises NotFound outside the place."""
+        parts = tuple(folder.split("/"))
+        good = is_plain(name) and is_path(parts)
+        if not (good and place.holds(parts) and self._accepts(place, {})):
+            raise NotFound
+        return {**self._values(place), "put.name": name}
+
+    async def namesake(self, place: Place, folder: str, name: str) -> Entry | None:
+        """A document of that name in a folder; the whole dossier is looked through."""
+        page: str | None = None
+        while True:
+            found = await self.list(place, page=page)
+            for entry in found.entries:
+                if (entry.folder, entry.name) == (tuple(folder.split("/")), name):
+                    return entry
+            page = found.next
+            if page is None:
+                return None
+
+    async def made(self, place: Place, folder: str, name: str, parts: Mapping[str, str]) -> Entry:
+        """The document that was just made; parts: of its id, as far as the source told."""
+        told = {n: v.strip() for n, v in parts.items() if n in self._profile.id and v.strip()}
+        found: Entry | None = None
+        if told and self._accepts(place, told):
+            rows = await self._client.rows("find", self._values(place, told, skip=0, take=1000))
+            for entries in await self._documents(place, rows):
+                found = next((e for e in entries if e.name == name), found)
+        found = found or await self.namesake(place, folder, name)
+        if found is None:
+            raise ProtocolError("the document was taken, and is not there")
+        return found
 
     def _values(
         self, place: Place, parts: Mapping[str, str] | None = None, skip: int = 0, take: int = 0

@@ -10,6 +10,7 @@ placeholders:
 ``{word.<name>}`` ``{field.<name>}``  what the firm may set: words, and names of columns
 ``{tree.path}`` ``{tree.object}``     with `tree`: a path, and the source's own id of what is there
 ``{read.offset}`` ``{read.length}``   with `range`: the part of the document
+``{put.name}`` ``{put.type}`` ``{put.content}``  with `put`: its name, its folder, and its base64
 
 A placeholder's value is always text: in an argument marked ``xml`` it is escaped before it is
 put in, and every argument is escaped again by the envelope. What comes from a klant's place or
@@ -36,9 +37,10 @@ from ruamel.yaml.error import YAMLError
 from gateway.domain.xml import Element, below, parse
 from gateway.errors import ConfigInvalid, ProtocolError
 
-_PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field|tree|read)\.[a-z_]+)\}")
+_PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field|tree|read|put)\.[a-z_]+)\}")
 _FIXED = {"klant.root", "klant.number", "page.skip", "page.take", "auth.secret"}
 _TREE = {"tree.path", "tree.object"}
+_PUT = {"put.name", "put.type", "put.content"}
 _PART = {"read.offset", "read.length"}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Fields that a profile need not have and a firm's own listing may.
@@ -205,6 +207,19 @@ class Read(Call):
     range: bool = False
 
 
+class Put(Table):
+    """The call that makes a document. Its one row gives the first parts of the new id, by name.
+    largest: bytes of a document that it takes."""
+
+    largest: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _content(self) -> Self:
+        if sum(t.names.count("put.content") for t in self.templates().values()) != 1:
+            raise ValueError("put: {put.content} stands in one argument, once")
+        return self
+
+
 class ErrorRule(Model):
     """match: a pattern in a fault's code and text. to: the error's code."""
 
@@ -273,6 +288,7 @@ class Profile(Model):
     tree: Tree | None = None
     attachments: Table | None = None
     read: Read
+    put: Put | None = None
     errors: tuple[ErrorRule, ...] = ()
     ok: Ok | None = None
 
@@ -333,6 +349,8 @@ class Profile(Model):
             yield "children", self.tree.children
         if self.attachments is not None:
             yield "attachments", self.attachments
+        if self.put is not None:
+            yield "put", self.put
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -343,6 +361,7 @@ class Profile(Model):
         known = _FIXED | {f"id.{p}" for p in self.id} | {f"word.{w}" for w in self.words}
         known |= {f"field.{f}" for f in self.fields}
         known |= _TREE if self.tree is not None else set()
+        known |= _PUT if self.put is not None else set()
         known |= _PART if self.read.range else set()
         where = {} if self.list is None else self.list.where
         names = {n for w in where.values() for n in Template(w).names}
