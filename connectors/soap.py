@@ -65,7 +65,7 @@ class SoapConfig(ConnectorConfig):
     token: Secret | None = Field(
         default=None, description="the token, or the password with HTTP basic"
     )
-    username: str = Field(default="", description="user name, with HTTP basic")
+    username: str = Field(default="", description="user name, with HTTP basic or a login")
     words: dict[str, str] = Field(
         default={},
         description="words of the profile that differ; afas: connector, the GetConnector of"
@@ -152,6 +152,7 @@ class Soap(Connector[SoapConfig]):
         self._puts = asyncio.Lock()
         fixed = {
             "auth.secret": profile.auth.wrapped(secret),
+            "auth.username": config.username,
             **{f"word.{k}": v for k, v in profile.words.items()},
         }
         self._source: Items | Folders
@@ -280,7 +281,8 @@ class Soap(Connector[SoapConfig]):
             return await source.made(place, folder, name, rows[0] if rows else {})
 
     async def aclose(self) -> None:
-        """Nothing of its own: the context holds the session and the threads."""
+        """Leave the session; the context holds the connections and the threads."""
+        await self._client.aclose()
 
     async def _read_one(self, place: Place) -> None:
         page = await self.list(place, limit=1)

@@ -5,10 +5,10 @@ stream. What a service says instead of answering (a status, a Fault, a flag that
 becomes an error of the contract, by the profile's own table.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 
@@ -19,6 +19,7 @@ from gateway.connector.soap import mtom as soapmtom
 from gateway.connector.soap import tree as soaptree
 from gateway.connector.soap.mtom import MtomContent, Read
 from gateway.connector.soap.profile import Profile
+from gateway.connector.soap.session import Keeper, SessionEnded
 from gateway.connector.soap.stream import ContentScanner
 from gateway.connector.soap.upload import Upload
 from gateway.connector.soap.wsdl import Operation
@@ -36,6 +37,7 @@ from gateway.errors import (
 )
 
 Row = dict[str, str]
+T = TypeVar("T")
 
 #: Bytes of an answer that is read as a whole, and of one that tells a refusal.
 MOST = 16 * 1024 * 1024
@@ -58,7 +60,7 @@ _STATUS: Mapping[int, type[SourceError]] = {
 }
 _BY_CODE: Mapping[str, type[SourceError]] = {
     c.code: c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, SourceError)
-}
+} | {"session_ended": SessionEnded}
 
 
 @contextmanager
@@ -174,6 +176,7 @@ class SoapClient:
         self._profile, self._calls = profile, calls
         self._session, self._threads = session, threads
         self._secret = secret
+        self._keeper = Keeper(profile.session, self._root) if profile.session else None
         # Without "identity" aiohttp offers gzip, and the session does not unpack it.
         self._headers = {"Accept-Encoding": "identity", **self._authorization(username)}
         self._readers = {
@@ -195,6 +198,38 @@ class SoapClient:
 
     async def answer(self, name: str, values: Mapping[str, str]) -> Answer:
         """The same, with what tells whether there are more."""
+        return await self._again(values, lambda v: self._answer(name, v))
+
+    async def aclose(self) -> None:
+        """Leave the session, if there is one."""
+        if self._keeper is not None:
+            await self._keeper.aclose()
+
+    async def _again(
+        self, values: Mapping[str, str], call: Callable[[Mapping[str, str]], Awaitable[T]]
+    ) -> T:
+        """A call, within the session when the profile has one, and once more in a new one."""
+        if self._keeper is None:
+            return await call(values)
+        id = await self._keeper.id(values)
+        try:
+            return await call({**values, "session.id": id})
+        except SessionEnded:
+            self._keeper.ended(id)
+        id = await self._keeper.id(values)
+        return await call({**values, "session.id": id})
+
+    async def _root(self, name: str, values: Mapping[str, str]) -> xml.Element:
+        """The answer to a call, when it is no refusal."""
+        response = await self._send(self._calls[name], values)
+        try:
+            root = xml.parse(await _whole(response, MOST))
+        finally:
+            response.close()
+        self._judge(self._calls[name], root)
+        return root
+
+    async def _answer(self, name: str, values: Mapping[str, str]) -> Answer:
         call = self._calls[name]
         response = await self._send(call, values)
         try:
@@ -213,6 +248,8 @@ class SoapClient:
     async def put(self, values: Mapping[str, str], upload: Upload) -> list[Row]:
         """The rows that the call `put` gives. Raises what the document's sender raised, too."""
         call = self._calls["put"]
+        if self._keeper is not None:  # what is being sent cannot be sent again
+            values = {**values, "session.id": await self._keeper.id(values)}
         body = upload.body(call.body({**values, "put.content": upload.mark}))
         try:
             response = await self._send(call, values, upload.headers, body)
@@ -230,6 +267,9 @@ class SoapClient:
 
     async def stream(self, values: Mapping[str, str]) -> SoapStream:
         """The document, begun. Raises what the source says instead."""
+        return await self._again(values, self._stream)
+
+    async def _stream(self, values: Mapping[str, str]) -> SoapStream:
         call = self._calls["read"]
         read = self._profile.read
         response = await self._send(call, values, _MTOM if read.encoding == "mtom" else {})
@@ -292,7 +332,7 @@ class SoapClient:
         """Raises the error that a Fault, or an answer that is not ok, stands for."""
         told = soaptree.fault(root)
         if told is None and self._profile.ok is not None:
-            told = self._profile.ok.refusal(soaptree.body(root))
+            told = self._profile.ok.refusal(soaptree.body(root), call.name)
         if told is None:
             return
         code, text = told

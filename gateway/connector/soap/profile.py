@@ -10,6 +10,7 @@ placeholders:
 ``{word.<name>}`` ``{field.<name>}``  what the firm may set: words, and names of columns
 ``{tree.path}`` ``{tree.object}``     with `tree`: a path, and the source's own id of what is there
 ``{read.offset}`` ``{read.length}``   with `range`: the part of the document
+``{auth.username}`` ``{session.id}``  with `session`: who logs in, and what the login gave
 ``{put.name}`` ``{put.type}`` ``{put.content}``  with `put`: its name, its folder, and its base64
 
 A placeholder's value is always text: in an argument marked ``xml`` it is escaped before it is
@@ -37,8 +38,10 @@ from ruamel.yaml.error import YAMLError
 from gateway.domain.xml import Element, below, parse
 from gateway.errors import ConfigInvalid, ProtocolError
 
-_PLACEHOLDER = re.compile(r"\{((?:klant|id|page|auth|word|field|tree|read|put)\.[a-z_]+)\}")
-_FIXED = {"klant.root", "klant.number", "page.skip", "page.take", "auth.secret"}
+_PLACEHOLDER = re.compile(
+    r"\{((?:klant|id|page|auth|word|field|tree|read|put|session)\.[a-z_]+)\}"
+)
+_FIXED = {"klant.root", "klant.number", "page.skip", "page.take", "auth.secret", "auth.username"}
 _TREE = {"tree.path", "tree.object"}
 _PUT = {"put.name", "put.type", "put.content"}
 _PART = {"read.offset", "read.length"}
@@ -220,29 +223,53 @@ class Put(Table):
         return self
 
 
+class Login(Call):
+    """session: path below soap:Body of what names the session."""
+
+    session: str
+
+
+class Session(Model):
+    """For a service that wants a login first. Calls have `{session.id}`; one that is refused with
+    an error rule's `session_ended` is made again after another login.
+
+    keep: called every so many seconds while the source is used. idle: seconds without a call
+    after which the session is logged out and left.
+    """
+
+    login: Login
+    keep: Call | None = None
+    logout: Call | None = None
+    every: float = Field(default=600, gt=0)
+    idle: float = Field(default=1500, gt=0)
+
+
 class ErrorRule(Model):
     """match: a pattern in a fault's code and text. to: the error's code."""
 
     match: re.Pattern[str]
     to: Literal[
         "auth_failed", "permission_denied", "not_found", "rate_limited", "unavailable",
-        "too_large", "config_invalid", "protocol_error",
+        "too_large", "config_invalid", "protocol_error", "session_ended",
     ]  # fmt: skip
     operation: str = ""
 
 
 class Ok(Model):
-    """For services that tell success in an element instead of by a fault; paths below Body/*."""
+    """For services that tell success in an element instead of by a fault; paths below Body/*,
+    in which ``{operation}`` is the name of the operation."""
 
     element: str
     equals: str
     message: str
 
-    def refusal(self, body: Element) -> tuple[str, str] | None:
+    def refusal(self, body: Element, operation: str) -> tuple[str, str] | None:
         """Code (the flag's value) and message when the flag is not as it should be."""
         within = next(iter(body), None)
         flag, message = (
-            below(within, path.split("/")) if within is not None else None
+            below(within, path.replace("{operation}", operation).split("/"))
+            if within is not None
+            else None
             for path in (self.element, self.message)
         )
         told = "" if flag is None else (flag.text or "").strip()
@@ -278,6 +305,7 @@ class Profile(Model):
     title: str
     services: dict[str, Service]
     auth: Auth = Auth()
+    session: Session | None = None
     words: dict[str, str] = {}
     accept: dict[str, re.Pattern[str]] = {}
     id: tuple[str, ...] = ()
@@ -338,6 +366,12 @@ class Profile(Model):
             if name != "find":
                 yield name, table, {}
         yield "read", self.read, {}
+        if self.session is not None:
+            yield "login", self.session.login, {}
+            if self.session.keep is not None:
+                yield "keep", self.session.keep, {}
+            if self.session.logout is not None:
+                yield "logout", self.session.logout, {}
 
     def tables(self) -> Iterator[tuple[str, Table]]:
         """Every call whose answer is a table."""
@@ -362,6 +396,7 @@ class Profile(Model):
         known |= {f"field.{f}" for f in self.fields}
         known |= _TREE if self.tree is not None else set()
         known |= _PUT if self.put is not None else set()
+        known |= {"session.id"} if self.session is not None else set()
         known |= _PART if self.read.range else set()
         where = {} if self.list is None else self.list.where
         names = {n for w in where.values() for n in Template(w).names}
