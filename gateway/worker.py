@@ -1,4 +1,4 @@
-"""What goes on without a browser: mail, deliveries and their statuses, and forgetting."""
+"""What goes on without a browser: mail, deliveries and their statuses, webhooks, forgetting."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway import log
 from gateway.errors import PortalError
-from gateway.flows import auditing, expiring, letters, reminding
+from gateway.flows import auditing, expiring, letters, reminding, webhook_lanes
 from gateway.flows.delivering.cases import Works
 from gateway.flows.delivering.lanes import Lanes, watch_for_restore
 from gateway.flows.portal import Portal
@@ -27,11 +27,12 @@ async def run(
 ) -> None:
     """Work until `stop`. A lost database is waited for; any number of workers may run.
 
-    works: what to deliver with; None: this worker sends mail only.
+    works: what to deliver with; None: this worker sends mail and webhooks only.
     """
     log.get().info("worker_started")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_mail(portal, mailer, stop))
+        tasks.create_task(_events(portal, stop))
         if works is not None:
             tasks.create_task(_deliver(works, stop))
     log.get().info("worker_stopped")
@@ -79,6 +80,26 @@ async def _mail(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
             log.get().warning("worker_waits", error=str(e), seconds=rest)
             rest, wait = min(rest * 2, REST_MOST), rest
         await _until(stop, wait)
+
+
+async def _events(portal: Portal, stop: asyncio.Event) -> None:
+    """Tell webhooks what happened. Attempts under way when it is told to stop are let end."""
+    lanes, rest = webhook_lanes.Lanes(portal), REST
+    taken: float | None = None
+    clock = asyncio.get_running_loop().time
+    while not stop.is_set():
+        try:
+            if taken is None or clock() - taken >= LOOK:
+                await webhook_lanes.take_over(portal)
+                taken = clock()
+            busy = await lanes.fill()
+            rest = REST
+            await (lanes.rest(LOOK / 4) if busy else _until(stop, LOOK))
+        except PortalError as e:
+            log.get().warning("webhooks_wait", error=str(e), seconds=rest)
+            await _until(stop, rest)
+            rest = min(rest * 2, REST_MOST)
+    await lanes.drain()
 
 
 async def _until(stop: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from gateway.api import documenten, gebeurtenissen, klanten, openapi, stukken
+from gateway.api import documenten, gebeurtenissen, klanten, openapi, stukken, webhooks
 from gateway.api.operation import PORTAL, PROXIES, Operation, route
 from gateway.api.problem import Problem
 from gateway.domain.proxy import Network
@@ -16,7 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def operations() -> list[Operation]:
     """Every operation there is."""
-    modules = (klanten, documenten, stukken, gebeurtenissen)
+    modules = (klanten, documenten, stukken, gebeurtenissen, webhooks)
     return [one for module in modules for one in module.OPERATIONS.all]
 
 

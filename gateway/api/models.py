@@ -264,7 +264,7 @@ class WebhooksUit(Wire):
 
 
 class DodeUit(Wire):
-    """Een gebeurtenis die niet bezorgd kon worden."""
+    """Een gebeurtenis die niet bezorgd kon worden. reden: in een woord (docs/packages.md)."""
 
     nummer: int
     stuk: str
@@ -281,7 +281,9 @@ class DodenUit(Wire):
 class OpnieuwIn(Wire):
     """Welke gebeurtenissen opnieuw gaan; leeg: alle dode."""
 
-    nummers: list[int] = Field(default_factory=list, max_length=1000)
+    nummers: list[Annotated[int, Field(ge=1, le=2**62)]] = Field(
+        default_factory=list, max_length=1000
+    )
 
 
 Verdict = Literal["stuk", "document", "refused"]

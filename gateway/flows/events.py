@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from gateway.domain.firm import Firm
@@ -19,6 +20,10 @@ from gateway.store.stukken import Akkoord, PartRow, Stuk
 MOST, LOOK = 500, 0.5
 #: Seconds that a long poll may take.
 LONGEST = 25.0
+#: Members of an event's data that a package may read; the rest is sealed or our own.
+_SHOWN = frozenset(
+    {"manifest", "soort", "by", "replaces", "kenmerk", "code", "fault", "outcome", "why"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +96,16 @@ async def newest(portal: Portal, firm: Firm) -> int:
     """The number to ask from for what happens from now on."""
     async with portal.db.tenant(firm.id) as c:
         return await events.last(c)
+
+
+def told(event: Event) -> dict[str, Any]:
+    """An event as it goes over the wire, asked for or sent (api.models.GebeurtenisUit)."""
+    return {
+        "nummer": event.number,
+        "gebeurtenis": event.event,
+        "stuk": str(event.stuk),
+        "klant": event.klant,
+        "op": event.at.isoformat(),
+        "staat": event.state,
+        "gegevens": {k: v for k, v in event.data.items() if k in _SHOWN},
+    }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from gateway.connector.egress import EgressPolicy
 from gateway.domain.destination import Destination
 from gateway.domain.firm import Firm
 from gateway.domain.keys import Keys
@@ -48,7 +49,7 @@ class Portal:
 
     base_url: start of every link, without a slash at the end. also: other host names of it.
     budget: seconds that a dossier page waits for its sources. scanner: looks at what comes in;
-    None: nothing does.
+    None: nothing does. egress: where webhooks may lead, as connectors.
     """
 
     product: str
@@ -68,3 +69,4 @@ class Portal:
     budget: float
     destinations: Mapping[str, Destination] = field(default_factory=dict)
     scanner: Scanner | None = None
+    egress: EgressPolicy = field(default_factory=EgressPolicy)

@@ -20,7 +20,7 @@ from gateway.domain.package import Scope
 from gateway.domain.person import Role, State
 from gateway.domain.session import Stage
 from gateway.domain.throttle import ACCOUNT, Limit
-from gateway.store import audit, deliveries, sessions, stukken
+from gateway.store import audit, deliveries, sessions, stukken, webhooks
 from gateway.store.database import Connection, Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,6 +45,7 @@ VALUES: dict[Any, Any] = {
     State: State.ACTIVE, Limit: ACCOUNT, Klant: Klant("1", "K"),
     sessions.New: sessions.New("d", NOBODY, Stage.HALF, None, None, "", "", NOW, NOW),
     audit.Event: audit.Event("f", "e", None, None, "", "", "{}"),
+    webhooks.Claimed: webhooks.Claimed(NOBODY, 1, 1, NOW, "u", "s"),
 }  # fmt: skip
 
 

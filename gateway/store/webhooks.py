@@ -1,0 +1,279 @@
+"""Webhooks of packages, and the events that are on their way to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from gateway.store.database import Connection
+
+#: A package without a key that works hears nothing until it has one again.
+_HEARD = (
+    "w.ended_at is null and exists (select from api_key k where k.package = w.package"
+    " and (k.expires_at is null or k.expires_at > clock_timestamp()))"
+)
+#: An event e that is due, and not behind an earlier one of its stuk.
+_FREE = (
+    "e.state = 'waiting' and e.due_at <= $1 and not exists ("
+    "  select from webhook_event b where b.webhook = e.webhook and b.subject = e.subject"
+    "  and b.state = 'waiting' and b.number < e.number)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """waiting, dead: how many of its events are."""
+
+    id: UUID
+    url: str
+    ended_at: datetime | None
+    waiting: int
+    dead: int
+
+
+_SELECT = (
+    "select w.id, w.url, w.ended_at,"
+    " count(*) filter (where e.state = 'waiting') as waiting,"
+    " count(*) filter (where e.state = 'dead') as dead"
+    " from webhook w left join webhook_event e"
+    " on e.firm = w.firm and e.webhook = w.id and e.state <> 'sent'"
+)
+
+
+async def lock_package(c: Connection, package: UUID) -> None:
+    """Whoever else counts or adds its webhooks waits."""
+    await c.execute("select from package where id = $1 for update", package)
+
+
+async def add(
+    c: Connection, firm: str, package: UUID, url: str, secret_sealed: str, cursor: int
+) -> UUID:
+    """A new webhook. cursor: number of the last event that it does not hear of."""
+    id: UUID = await c.fetchval(
+        "insert into webhook (firm, package, url, secret_sealed, cursor)"
+        " values ($1, $2, $3, $4, $5) returning id",
+        firm,
+        package,
+        url,
+        secret_sealed,
+        cursor,
+    )
+    return id
+
+
+async def of_package(c: Connection, package: UUID) -> list[Webhook]:
+    """Those that have not ended, oldest first."""
+    rows = await c.fetch(
+        _SELECT + " where w.package = $1 and w.ended_at is null"
+        " group by w.firm, w.id order by w.created_at, w.id",
+        package,
+    )
+    return [Webhook(**r) for r in rows]
+
+
+async def find(c: Connection, package: UUID, id: UUID) -> Webhook | None:
+    """One of a package, ended or not."""
+    row = await c.fetchrow(
+        _SELECT + " where w.package = $1 and w.id = $2 group by w.firm, w.id", package, id
+    )
+    return Webhook(**row) if row else None
+
+
+async def end(c: Connection, id: UUID, trouble: str) -> bool:
+    """Nothing goes there any more; what was on its way is dead. False when it had ended."""
+    ended = await c.fetchval(
+        "update webhook set ended_at = now() where id = $1 and ended_at is null returning true", id
+    )
+    if ended:
+        await c.execute(
+            "update webhook_event set state = 'dead', ended_at = now(), trouble = $2"
+            " where webhook = $1 and state = 'waiting'",
+            id,
+            trouble,
+        )
+    return bool(ended)
+
+
+# --- taking over
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A webhook, and the number up to which its events were taken over."""
+
+    id: UUID
+    cursor: int
+
+
+async def behind(c: Connection, number: int) -> list[Behind]:
+    """Webhooks whose events were not taken over up to a number."""
+    rows = await c.fetch(
+        f"select w.id, w.cursor from webhook w where w.cursor < $1 and {_HEARD} order by w.id",
+        number,
+    )
+    return [Behind(*r) for r in rows]
+
+
+async def advance(c: Connection, id: UUID, since: int, to: int) -> bool:
+    """Move the cursor; False when another worker did, or the webhook has ended. Whoever else
+    wants to waits until this transaction ends."""
+    moved = await c.fetchval(
+        "update webhook set cursor = $3"
+        " where id = $1 and cursor = $2 and ended_at is null returning true",
+        id,
+        since,
+        to,
+    )
+    return bool(moved)
+
+
+async def take(
+    c: Connection, firm: str, id: UUID, numbers: Sequence[int], subjects: Sequence[str]
+) -> None:
+    """Events to deliver, each with its stuk."""
+    await c.execute(
+        "insert into webhook_event (firm, webhook, number, subject)"
+        " select $1, $2, w.number, w.subject from unnest($3::bigint[], $4::text[])"
+        " as w (number, subject)",
+        firm,
+        id,
+        list(numbers),
+        list(subjects),
+    )
+
+
+# --- delivering
+
+
+async def firms(c: Connection) -> list[str]:
+    """Firms with webhooks; works without a firm."""
+    return [r[0] for r in await c.fetch("select firms_with_webhooks()")]
+
+
+async def firms_due(c: Connection, now: datetime) -> list[str]:
+    """Firms with events that are due; works without a firm."""
+    return [r[0] for r in await c.fetch("select firms_with_events($1)", now)]
+
+
+async def due(c: Connection, now: datetime) -> dict[UUID, int]:
+    """Webhooks with the number of events that could go out now."""
+    rows = await c.fetch(
+        "select e.webhook, count(*) from webhook_event e join webhook w"
+        f" on w.firm = e.firm and w.id = e.webhook where {_FREE} and {_HEARD} group by e.webhook",
+        now,
+    )
+    return {r[0]: r[1] for r in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An event that this worker delivers, with where it goes. `tries` counts this one, and tells
+    later whether it still is this one."""
+
+    webhook: UUID
+    number: int
+    tries: int
+    created_at: datetime
+    url: str
+    secret_sealed: str
+
+
+async def claim(c: Connection, webhook: UUID, now: datetime, again_at: datetime) -> Claimed | None:
+    """One that is due, held by this transaction alone; what was tried least goes first.
+
+    It becomes due again at `again_at`: should this process die while it sends, another sends it
+    then. At least once, that is. Until it was noted as sent or dead, later events of its stuk
+    stay.
+    """
+    row = await c.fetchrow(
+        "update webhook_event u set tries = u.tries + 1, due_at = $3 from webhook w"
+        " where w.firm = u.firm and w.id = u.webhook and u.webhook = $2 and u.number = ("
+        f"  select e.number from webhook_event e where e.webhook = $2 and {_FREE}"
+        "  order by e.tries, e.due_at, e.number limit 1 for update skip locked"
+        ") returning u.webhook, u.number, u.tries, u.created_at, w.url, w.secret_sealed",
+        now,
+        webhook,
+        again_at,
+    )
+    return Claimed(**row) if row else None
+
+
+async def sent(c: Connection, one: Claimed) -> bool:
+    """It was taken in; False when another worker has the event since."""
+    noted = await c.fetchval(
+        "update webhook_event set state = 'sent', ended_at = now(), trouble = ''"
+        " where webhook = $1 and number = $2 and tries = $3 returning true",
+        one.webhook,
+        one.number,
+        one.tries,
+    )
+    return bool(noted)
+
+
+async def later(c: Connection, one: Claimed, due_at: datetime, trouble: str) -> bool:
+    """It was not; try again then. False when another worker has the event, or it has ended."""
+    noted = await c.fetchval(
+        "update webhook_event set due_at = $4, trouble = $5"
+        " where webhook = $1 and number = $2 and tries = $3 and state = 'waiting' returning true",
+        one.webhook,
+        one.number,
+        one.tries,
+        due_at,
+        trouble,
+    )
+    return bool(noted)
+
+
+async def give_up(c: Connection, one: Claimed, trouble: str) -> bool:
+    """It will not be delivered; False as for `later`."""
+    noted = await c.fetchval(
+        "update webhook_event set state = 'dead', ended_at = now(), trouble = $4"
+        " where webhook = $1 and number = $2 and tries = $3 and state = 'waiting' returning true",
+        one.webhook,
+        one.number,
+        one.tries,
+        trouble,
+    )
+    return bool(noted)
+
+
+# --- what could not be delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """An event that was given up. subject: its stuk."""
+
+    number: int
+    subject: str
+    tries: int
+    trouble: str
+
+
+async def dead(c: Connection, webhook: UUID, most: int) -> list[Dead]:
+    """Oldest first."""
+    rows = await c.fetch(
+        "select number, subject, tries, trouble from webhook_event"
+        " where webhook = $1 and state = 'dead' order by number limit $2",
+        webhook,
+        most,
+    )
+    return [Dead(*r) for r in rows]
+
+
+async def again(c: Connection, webhook: UUID, numbers: Sequence[int]) -> int | None:
+    """Let dead ones wait again, all of them when no numbers are given, with patience that begins
+    anew; how many. None when the webhook has ended."""
+    going = await c.fetchval(
+        "select true from webhook where id = $1 and ended_at is null for update", webhook
+    )
+    if not going:
+        return None
+    rows = await c.fetch(
+        "update webhook_event set state = 'waiting', tries = 0, trouble = '', ended_at = null,"
+        " due_at = now(), created_at = now() where webhook = $1 and state = 'dead'"
+        " and (cardinality($2::bigint[]) = 0 or number = any ($2::bigint[])) returning number",
+        webhook,
+        list(numbers),
+    )
+    return len(rows)
