@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.api import documenten, gebeurtenissen, klanten, openapi, stukken, webhooks
 from gateway.api.operation import PORTAL, PROXIES, Operation, route
 from gateway.api.problem import Problem
+from gateway.api.soap import endpoint as soap
 from gateway.domain.proxy import Network
 from gateway.flows.portal import Portal
 
@@ -34,6 +35,7 @@ def build(portal: Portal, proxies: Sequence[Network] = ()) -> web.Application:
         return Problem(404).response()
 
     app.router.add_get("/openapi.json", description)
+    soap.add_to(app, portal.base_url + PREFIX)
     for path in dict.fromkeys(one.path for one in every):
         here = [one for one in every if one.path == path]
         resource = app.router.add_resource(path)
