@@ -26,7 +26,7 @@ from gateway.connector.contract import (
 )
 from gateway.connector.secret import Secret
 from gateway.connector.soap import profile as soapprofile
-from gateway.connector.soap.client import SoapClient, SoapStream
+from gateway.connector.soap.client import Plain, SoapClient, SoapStream
 from gateway.connector.soap.folders import Folders
 from gateway.connector.soap.items import Items
 from gateway.connector.soap.profile import Profile
@@ -52,8 +52,8 @@ class SoapConfig(ConnectorConfig):
 
     profile: str = Field(
         default="afas",
-        description="a profile that ships (afas, cmis-ws), or a .yaml file below the"
-        " configuration",
+        description="a profile that ships (afas, cmis-ws, sharepoint-lists), or a .yaml file"
+        " below the configuration",
     )
     url: str = Field(
         description="base address; the services' paths come behind it"
@@ -115,7 +115,7 @@ class SoapReader:
     """A document, or a part of one. stream: None when it has no bytes."""
 
     def __init__(
-        self, entry: Entry, stream: SoapStream | None, offset: int, length: int | None
+        self, entry: Entry, stream: SoapStream | Plain | None, offset: int, length: int | None
     ) -> None:
         self.entry, self.offset, self.length = entry, offset, length
         self._stream = stream
@@ -245,6 +245,9 @@ class Soap(Connector[SoapConfig]):
         entry, values = await self._source.find(place, id)
         if version is not None and entry.version != version:
             raise ConditionFailed
+        if self._profile.read.encoding == "url":
+            plain = await self._client.get(values["read.url"], self._config.url)
+            return SoapReader(entry, plain, 0, plain.length)
         if not ranges:
             return SoapReader(entry, await self._client.stream(values), 0, entry.size)
         left = _left(entry.size, offset, length)

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from gateway import errors
 from gateway.connector.context import Threads
@@ -35,6 +37,9 @@ from gateway.errors import (
     TooLarge,
     Unavailable,
 )
+
+#: What stays as it is in an address that a service tells, with or without %XX in it.
+_ADDRESS = "/:%?&=+;,@!$'()*[]~"
 
 Row = dict[str, str]
 T = TypeVar("T")
@@ -157,6 +162,26 @@ class SoapStream:
         self._response.close()
 
 
+class Plain:
+    """A document that comes as it is."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response, self.length = response, response.content_length
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Pieces of at most CHUNK. Raises IntegrityError, Unavailable."""
+        while True:
+            with _outside():
+                piece = await self._response.content.read(CHUNK)
+            if not piece:
+                return
+            yield piece
+
+    def close(self) -> None:
+        """Cut the connection, unless all of it has been read."""
+        self._response.close()
+
+
 class SoapClient:
     """The calls of one source.
 
@@ -183,6 +208,7 @@ class SoapClient:
             name: soaptree.RowReader(t.result, t.rows, t.fields, t.inner_xml, t.more)
             for name, t in profile.tables()
         }
+        self._derived = {name: table.derive for name, table in profile.tables()}
 
     def _authorization(self, username: str) -> dict[str, str]:
         auth = self._profile.auth
@@ -243,7 +269,12 @@ class SoapClient:
     def _extract(self, name: str, data: bytes) -> Answer:
         root, reader = xml.parse(data), self._readers[name]
         self._judge(self._calls[name], root)
-        return Answer(reader.read(root), reader.more(root))
+        rows = reader.read(root)
+        for row in rows if self._derived[name] else ():
+            for field, derived in self._derived[name].items():
+                if (value := derived.value(row.get(derived.of, ""))) is not None:
+                    row[field] = value
+        return Answer(rows, reader.more(root))
 
     async def put(self, values: Mapping[str, str], upload: Upload) -> list[Row]:
         """The rows that the call `put` gives. Raises what the document's sender raised, too."""
@@ -264,6 +295,23 @@ class SoapClient:
         if upload.error is not None:
             raise upload.error
         return self._extract("put", data).rows
+
+    async def get(self, url: str, base: str) -> "Plain":
+        """The document at an address below the source's own. Raises what HTTP says instead."""
+        try:
+            at = URL(quote(url, safe=_ADDRESS), encoded=True)
+            ours = at.origin() == URL(base).origin()
+        except ValueError:
+            ours = False
+        if not ours:
+            raise ProtocolError("a document that stands at another host")
+        with _outside():
+            response = await self._session.get(at, headers=self._headers, allow_redirects=False)
+        if response.status != 200 or "Content-Encoding" in response.headers:
+            response.close()
+            kind = NotFound if response.status == 404 else _STATUS.get(response.status)
+            raise (kind or ProtocolError)(f"HTTP {response.status}", native=str(response.status))
+        return Plain(response)
 
     async def stream(self, values: Mapping[str, str]) -> SoapStream:
         """The document, begun. Raises what the source says instead."""

@@ -80,6 +80,8 @@ class Items:
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. A page's name is the row, and the document in it, to go on from."""
+        if self._listing.paging.stop == "token":
+            return await self._by_token(place, page, limit)
         at, within = _position(page)
         entries: list[Entry] = []
         take = min(self._take, limit)
@@ -101,6 +103,31 @@ class Items:
                 return Page(entries, next=f"{at}.0")
         return Page(entries)
 
+    async def _by_token(self, place: Place, page: str | None, limit: int) -> Page:
+        """A page's name is the row of a page of the source's, the document in it, and the token
+        of that page."""
+        numbers, _, token = (page or "0.0:").partition(":")
+        at, within = _position(numbers)
+        entries: list[Entry] = []
+        while self._accepts(place, {}):
+            values = {**self._values(place, take=self._take), "page.token": token}
+            answer = await self._client.answer("list", values)
+            documents = await self._documents(place, answer.rows[at:])
+            for number, found in enumerate(documents, at):
+                room = limit - len(entries)
+                entries += found[within : within + room]
+                if len(found) - within > room:
+                    return Page(entries, f"{number}.{within + room}:{token}")
+                within = 0
+            if not answer.more:
+                break
+            if answer.more == token:
+                raise ProtocolError("the source gives the same page again")
+            at, token = 0, answer.more
+            if len(entries) >= limit:
+                return Page(entries, f"0.0:{token}")
+        return Page(entries)
+
     async def find(self, place: Place, id: str) -> tuple[Entry, Mapping[str, str]]:
         """The document, and what a call that reads it is filled with. Raises NotFound."""
         parts = self._parts(id)
@@ -108,10 +135,11 @@ class Items:
             raise NotFound
         rows = await self._client.rows("find", self._values(place, parts, skip=0, take=1000))
         asked = [r for r in rows if parts.items() >= {(n, r[n].strip()) for n in parts if n in r}]
-        for found in await self._documents(place, asked):
+        urls: dict[str, str] = {}
+        for found in await self._documents(place, asked, urls):
             for entry in found:
                 if entry.id == id:
-                    return entry, self._values(place, parts)
+                    return entry, {**self._values(place, parts), "read.url": urls.get(id, "")}
         raise NotFound
 
     def new(self, place: Place, folder: str, name: str) -> Mapping[str, str]:
@@ -156,6 +184,7 @@ class Items:
             "klant.number": place.klant,
             "page.skip": str(skip),
             "page.take": str(take),
+            "page.token": "",
             **{f"id.{name}": value for name, value in (parts or {}).items()},
         }
 
@@ -174,17 +203,27 @@ class Items:
             raise NotFound
         return dict(zip(self._profile.id, parts, strict=True))
 
-    async def _documents(self, place: Place, rows: Sequence[Row]) -> Sequence[Sequence[Entry]]:
-        """The documents of each row; none for a row that is not published to this klant."""
+    async def _documents(
+        self, place: Place, rows: Sequence[Row], urls: dict[str, str] | None = None
+    ) -> Sequence[Sequence[Entry]]:
+        """The documents of each row; none for a row that is not published to this klant. urls:
+        is told where each stands, by id."""
         values = self._values(place)
         border = _Border(place, {f: t.fill(values) for f, t in self._where.items()})
         ours = [(row, border.folder(row)) for row in rows]
         if self._profile.attachments is None or "file" in self._listing.fields:
-            return [() if folder is None else self._entries([row], folder) for row, folder in ours]
-        return await _together(self._attached(place, row, folder) for row, folder in ours)
+            return [
+                () if folder is None else self._entries([row], folder, urls)
+                for row, folder in ours
+            ]
+        return await _together(self._attached(place, row, folder, urls) for row, folder in ours)
 
     async def _attached(
-        self, place: Place, row: Row, folder: tuple[str, ...] | None
+        self,
+        place: Place,
+        row: Row,
+        folder: tuple[str, ...] | None,
+        urls: dict[str, str] | None,
     ) -> Sequence[Entry]:
         if folder is None or row.get("attachments", "1").strip().lower() in _NO:
             return ()
@@ -196,10 +235,15 @@ class Items:
                 found = await self._client.rows("attachments", self._values(place, parts))
         except NotFound:
             return ()  # gone between the two calls
-        return self._entries([{**row, **attachment} for attachment in found], folder)
+        return self._entries([{**row, **attachment} for attachment in found], folder, urls)
 
-    def _entries(self, rows: Sequence[Row], folder: tuple[str, ...]) -> Sequence[Entry]:
-        return [e for r in rows if (e := self._entry(r, folder)) is not None]
+    def _entries(
+        self, rows: Sequence[Row], folder: tuple[str, ...], urls: dict[str, str] | None
+    ) -> Sequence[Entry]:
+        made = [(row, entry) for row in rows if (entry := self._entry(row, folder)) is not None]
+        if urls is not None:
+            urls.update((entry.id, row.get("url", "")) for row, entry in made)
+        return [entry for _, entry in made]
 
     def _entry(self, row: Row, folder: tuple[str, ...]) -> Entry | None:
         """The document of a row; None when its id could not be given back to the source."""

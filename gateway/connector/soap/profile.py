@@ -6,7 +6,7 @@ paths (``a/b``, ``@attribute``, ``a/@attribute``, ``*[@attribute=value]``, by lo
 placeholders:
 
 ``{klant.root}`` ``{klant.number}``   the place; ``{id.<part>}``  parts of a document's id
-``{page.skip}`` ``{page.take}``       paging;    ``{auth.secret}`` the credential, wrapped
+``{page.skip}`` ``{page.take}`` ``{page.token}``  paging; ``{auth.secret}`` the credential, wrapped
 ``{word.<name>}`` ``{field.<name>}``  what the firm may set: words, and names of columns
 ``{tree.path}`` ``{tree.object}``     with `tree`: a path, and the source's own id of what is there
 ``{read.offset}`` ``{read.length}``   with `range`: the part of the document
@@ -21,6 +21,7 @@ from a browser (``klant.*``, ``id.*``) must match its pattern in ``accept`` as a
 import re
 from collections.abc import Iterator, Mapping
 from typing import Literal, Self
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
@@ -41,7 +42,15 @@ from gateway.errors import ConfigInvalid, ProtocolError
 _PLACEHOLDER = re.compile(
     r"\{((?:klant|id|page|auth|word|field|tree|read|put|session)\.[a-z_]+)\}"
 )
-_FIXED = {"klant.root", "klant.number", "page.skip", "page.take", "auth.secret", "auth.username"}
+_FIXED = {
+    "klant.root",
+    "klant.number",
+    "page.skip",
+    "page.take",
+    "page.token",
+    "auth.secret",
+    "auth.username",
+}
 _TREE = {"tree.path", "tree.object"}
 _PUT = {"put.name", "put.type", "put.content"}
 _PART = {"read.offset", "read.length"}
@@ -127,7 +136,13 @@ class Xml(Model):
         return self
 
 
-Arguments = dict[str, str | Xml]
+class Markup(Xml):
+    """An argument that is an element of its own, in whatever namespace it says."""
+
+    xml: str = Field(alias="element")
+
+
+Arguments = dict[str, str | Xml | Markup]
 
 
 class Call(Model):
@@ -146,6 +161,21 @@ class Call(Model):
         }
 
 
+class Derived(Model):
+    """A field out of another: the first group of a pattern in it, perhaps with %XX undone."""
+
+    of: str
+    match: re.Pattern[str]
+    unquote: bool = False
+
+    def value(self, text: str) -> str | None:
+        """None when the pattern is not there."""
+        found = self.match.search(text)
+        if found is None:
+            return None
+        return unquote(found[1]) if self.unquote else found[1]
+
+
 class Table(Call):
     """A call whose answer holds rows.
 
@@ -160,13 +190,15 @@ class Table(Call):
     rows: str
     fields: dict[str, str]
     more: str = ""
+    derive: dict[str, Derived] = {}
 
 
 class Paging(Model):
-    """skip and take, as far as a page that is empty (or `short`)."""
+    """skip and take, as far as a page that is empty (or `short`); or by the `token` that the
+    table's `more` gives, as far as there is one."""
 
     page_size: int = Field(default=100, ge=1, le=1000)
-    stop: Literal["empty", "short"] = "empty"
+    stop: Literal["empty", "short", "token"] = "empty"
 
 
 class Listing(Table):
@@ -203,10 +235,13 @@ class Tree(Model):
 
 class Read(Call):
     """The call that gives a document. content: path below soap:Body. encoding: mtom may stand
-    beside the envelope. range: it gives a part."""
+    beside the envelope; with url there is no call: the field `url` of a row is the address of
+    the document, below the source's own. range: it gives a part."""
 
-    content: str
-    encoding: Literal["base64", "mtom"] = "base64"
+    service: str = ""
+    operation: str = ""
+    content: str = ""
+    encoding: Literal["base64", "mtom", "url"] = "base64"
     range: bool = False
 
 
@@ -365,7 +400,8 @@ class Profile(Model):
         for name, table in self.tables():
             if name != "find":
                 yield name, table, {}
-        yield "read", self.read, {}
+        if self.read.encoding != "url":
+            yield "read", self.read, {}
         if self.session is not None:
             yield "login", self.session.login, {}
             if self.session.keep is not None:

@@ -66,7 +66,7 @@ class Fields:
 
     def __init__(self, paths: Mapping[str, str]) -> None:
         split = {name: path.split("/") for name, path in paths.items()}
-        cells = {n: p[0] for n, p in split.items() if len(p) == 1}
+        cells = {n: p[0] for n, p in split.items() if len(p) == 1 and p[0] != "."}
         near = {cell: n for n, cell in cells.items() if not cell.startswith("@")}
         # Two fields of one column, attributes, and deeper paths: one at a time.
         self._rest = [(n, p) for n, p in split.items() if near.get(p[0]) != n]
@@ -107,7 +107,9 @@ def attribute(element: Element, name: str) -> str | None:
 
 
 def _child(element: Element, step: str) -> Element | None:
-    """The first child that fits a step of a path."""
+    """The first child that fits a step of a path; itself for "."."""
+    if step == ".":
+        return element
     match = _STEP.fullmatch(step)
     name, key, wanted = match.groups() if match else (step, None, None)
     return next(

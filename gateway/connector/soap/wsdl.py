@@ -23,6 +23,7 @@ from gateway.connector.soap.profile import (
     Arguments,
     Brought,
     Call,
+    Markup,
     Pinned,
     Profile,
     Service,
@@ -34,6 +35,7 @@ from gateway.errors import ConfigInvalid, NotFound
 # zeep tells its types for a part only.
 _Client: Callable[..., Client] = Client
 
+_ELEMENT = re.compile(rb"<MARK\.([A-Za-z0-9_.-]+)[^>]*/>")
 _MARK = re.compile(rb"@@([A-Za-z0-9_.-]+)@@")
 
 
@@ -49,13 +51,16 @@ class Operation:
     headers: Mapping[str, str]
     envelope: Sequence[bytes]
     args: Mapping[str, Template]
+    elements: frozenset[str] = frozenset()  # those that are markup already
 
     def body(self, values: Mapping[str, str]) -> bytes:
         """The envelope, filled in. Raises NotFound for a value that XML cannot hold."""
         parts = list(self.envelope)
         try:
             for at in range(1, len(parts), 2):
-                parts[at] = escaped(self.args[parts[at].decode()].fill(values)).encode()
+                name = parts[at].decode()
+                text = self.args[name].fill(values)
+                parts[at] = (text if name in self.elements else escaped(text)).encode()
         except ValueError as e:
             raise NotFound(str(e)) from None
         return b"".join(parts)
@@ -151,8 +156,15 @@ def _operation(
     args = call.templates(changed)
     bound, binding = _port(client, service.port)
     make: Callable[..., etree._Element] = client.create_message
+    told = {**call.args, **changed}
+    elements = frozenset(name for name, value in told.items() if isinstance(value, Markup))
     try:
-        marks = {name: f"@@{name}@@" for name in args}
+        marks: dict[str, Any] = {
+            name: {"_value_1": etree.Element(f"MARK.{name}")}
+            if name in elements
+            else f"@@{name}@@"
+            for name in args
+        }
         envelope = make(bound, call.operation, **marks)
         action = binding.get(call.operation).soapaction or ""
     except (ZeepError, TypeError, ValueError, AttributeError, KeyError) as e:
@@ -160,12 +172,13 @@ def _operation(
     headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
     if isinstance(binding, Soap12Binding):
         headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{action}"'}
-    parts = _MARK.split(etree.tostring(envelope, xml_declaration=True, encoding="utf-8"))
+    text = etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
+    parts = _MARK.split(_ELEMENT.sub(rb"@@\1@@", text))
     for name in set(args) - {p.decode() for p in parts[1::2]}:
         # zeep writes what is no boolean as true, and so a mark too.
         if args[name].names or args[name].fill({}) != "true":
             raise ConfigInvalid(f"{call.operation}: {name} can only be true", field="profile")
-    return Operation(call.operation, url, headers, parts, args)
+    return Operation(call.operation, url, headers, parts, args, elements)
 
 
 def operations(
