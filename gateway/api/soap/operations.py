@@ -149,7 +149,7 @@ async def get_updated_messages(call: Call) -> Answer:
     rest = operation.Call(call.request, call.portal, call.caller, {}, None, asked)
     heard = (await gebeurtenissen.lees_gebeurtenissen(rest)).body
     changed = dict.fromkeys(e["stuk"] for e in heard["gebeurtenissen"])
-    return Answer({"stukken": list(changed), **heard})
+    return Answer({"antwoord": {"stukken": list(changed), **heard}})
 
 
 async def upload_document(call: Call) -> Answer:
