@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway import log
 from gateway.errors import PortalError
-from gateway.flows import auditing, expiring, letters, reminding, webhook_lanes
+from gateway.flows import auditing, expiring, letters, mailbox_lanes, reminding, webhook_lanes
 from gateway.flows.delivering.cases import Works
 from gateway.flows.delivering.lanes import Lanes, watch_for_restore
 from gateway.flows.portal import Portal
@@ -27,12 +27,13 @@ async def run(
 ) -> None:
     """Work until `stop`. A lost database is waited for; any number of workers may run.
 
-    works: what to deliver with; None: this worker sends mail and webhooks only.
+    works: what to deliver with; None: this worker delivers nothing.
     """
     log.get().info("worker_started")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_mail(portal, mailer, stop))
         tasks.create_task(_events(portal, stop))
+        tasks.create_task(_mailboxes(portal, stop))
         if works is not None:
             tasks.create_task(_deliver(works, stop))
     log.get().info("worker_stopped")
@@ -99,6 +100,15 @@ async def _events(portal: Portal, stop: asyncio.Event) -> None:
             log.get().warning("webhooks_wait", error=str(e), seconds=rest)
             await _until(stop, rest)
             rest = min(rest * 2, REST_MOST)
+    await lanes.drain()
+
+
+async def _mailboxes(portal: Portal, stop: asyncio.Event) -> None:
+    """Take in what packages dropped. A set that is being taken is let to its end."""
+    lanes = mailbox_lanes.Lanes(portal)
+    while not stop.is_set():
+        lanes.fill()
+        await _until(stop, LOOK)
     await lanes.drain()
 
 

@@ -14,6 +14,7 @@ from gateway.cli.common import CONFIG, Folder, Json, fail, read_settings, run, t
 from gateway.cli.config import config_cli
 from gateway.cli.evidence import audit_cli, proof_cli
 from gateway.cli.kit import kit
+from gateway.cli.mailbox import mailbox_cli
 from gateway.cli.packages import package_cli
 from gateway.cli.people import klant_cli, mandate_cli, person_cli
 from gateway.cli.simulate import simulate_cli
@@ -33,6 +34,7 @@ for _group, _name in (
     (mandate_cli, "mandate"),
     (stuk_cli, "stuk"),
     (package_cli, "package"),
+    (mailbox_cli, "mailbox"),
     (proof_cli, "proof"),
     (audit_cli, "audit"),
     (simulate_cli, "simulate"),

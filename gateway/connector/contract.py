@@ -46,7 +46,7 @@ class Capability(enum.Flag):
     WRITE = enum.auto()  # put works
     IF_ABSENT = enum.auto()  # put(if_absent=True) never overwrites, also in a race
     ATOMIC_WRITE = enum.auto()  # nobody sees a half-written document, also after a cut
-    MOVE = enum.auto()  # move works, and never overwrites
+    MOVE = enum.auto()  # move works, and never overwrites; an id is the folder, "/" and the name
 
 
 class Scope(enum.StrEnum):

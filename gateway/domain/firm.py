@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from gateway.domain import colour, soort
+from gateway.domain.mailbox import Mailbox
 from gateway.domain.model import Certified, Model, Text
 from gateway.domain.soort import Soort, SoortKey
 
@@ -216,6 +217,9 @@ class Firm(Certified):
     intake: Intake | None = Field(
         default=None, description="for stukken by content; empty: by reference only"
     )
+    mailboxes: tuple[Mailbox, ...] = Field(
+        default=(), description="folders in which packages drop files (docs/packages.md)"
+    )
     soorten: dict[SoortKey, Soort] = Field(
         default_factory=lambda: dict(soort.DEFAULTS),
         description="changes to the kinds of stukken, and kinds of one's own (docs/operations.md)",
@@ -232,7 +236,11 @@ class Firm(Certified):
         ids = [e.id for e in self.employees]
         if self.relatiebeheerder not in ids:
             raise ValueError(f"relatiebeheerder {self.relatiebeheerder!r} is not an employee")
-        for what, names in (("employee", ids), ("source", [s.id for s in self.sources])):
+        for what, names in (
+            ("employee", ids),
+            ("source", [s.id for s in self.sources]),
+            ("mailbox", [m.id for m in self.mailboxes]),
+        ):
             twice = {n for n in names if names.count(n) > 1}
             if twice:
                 raise ValueError(f"{what} {', '.join(sorted(twice))} stands there twice")
@@ -240,6 +248,26 @@ class Firm(Certified):
             source = self.source(self.intake.source)
             if source is None or source.category_of(tuple(self.intake.folder.split("/"))) is None:
                 raise ValueError("intake: no such source, or its folder is not published")
+        return self
+
+    @model_validator(mode="after")
+    def _mailboxes(self) -> Self:
+        for box in self.mailboxes:
+            if self.source(box.source) is None:
+                raise ValueError(f"mailbox {box.id}: there is no source {box.source!r}")
+            for rule in box.rules:
+                if rule.soort is not None and rule.soort not in self.soorten:
+                    raise ValueError(f"mailbox {box.id}: there is no soort {rule.soort!r}")
+                if rule.into == "stuk":
+                    if self.intake is None:
+                        raise ValueError(f"mailbox {box.id}: stukken need an intake")
+                    continue
+                source = self.source(rule.into.source)
+                folder = tuple(rule.into.folder.split("/"))
+                if source is None or source.category_of(folder) is None:
+                    raise ValueError(
+                        f"mailbox {box.id}: into: no such source, or its folder is not published"
+                    )
         return self
 
     def employee(self, id: str | None) -> Employee:

@@ -6,7 +6,7 @@ Every fault is told, never only the first: a package shows them to a person who 
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
@@ -87,10 +87,16 @@ class Twice(Invalid):
         self.id = id
 
 
-async def put_up(portal: Portal, firm: Firm, wish: Wish) -> UUID:
+async def put_up(
+    portal: Portal,
+    firm: Firm,
+    wish: Wish,
+    also: Callable[[Connection, UUID], Awaitable[None]] | None = None,
+) -> UUID:
     """The new stuk, waiting for its client. Raises Invalid with every fault, by field.
 
-    A duplicate is the fault "content", with the id of the stuk that stands there.
+    A duplicate is the fault "content", with the id of the stuk that stands there. also: done in
+    the same transaction.
     """
     soort = firm.soorten.get(wish.soort)
     wish, klant, faults = await _asked(portal, firm, wish)
@@ -103,6 +109,8 @@ async def put_up(portal: Portal, firm: Firm, wish: Wish) -> UUID:
         raise Invalid(faults)
     async with portal.db.tenant(firm.id) as c:
         id = await _add(portal, c, firm, klant, soort, wish, read)
+        if also is not None:
+            await also(c, id)
     log.get().info("stuk_put_up", firm=firm.id, stuk=str(id), soort=wish.soort)
     return id
 
@@ -280,7 +288,7 @@ async def _checked(
         found = await stukken.duplicate(c, klant.number, _key(firm, soort), _content(read))
         known = await mandates.identities(c, klant.number, soort.identity)
     if found:
-        raise Twice({"content": _twice(found)}, found)
+        raise Twice({"content": twice(found)}, found)
     faults: dict[str, str] = {}
     if soort.files and read.instance is not None:
         numbers = {n for scheme, n in read.instance.identifiers if scheme == soort.scheme}
@@ -303,7 +311,8 @@ def _key(firm: Firm, soort: Soort) -> str:
     return next(key for key, one in firm.soorten.items() if one is soort)
 
 
-def _twice(id: UUID | None) -> str:
+def twice(id: UUID | None) -> str:
+    """What is said of a duplicate."""
     return f"Dit stuk staat al klaar of is al verwerkt: {id}."
 
 
@@ -352,7 +361,7 @@ async def _add(
     try:
         id = await stukken.add(c, firm.id, fields, wish.rule or Rule(), rows)
     except Duplicate as e:  # another request was first
-        raise Twice({"content": _twice(e.id)}, e.id) from e
+        raise Twice({"content": twice(e.id)}, e.id) from e
     await audit.record(
         c, "stuk_put_up", firm=firm.id, klant=klant.number, subject=f"stuk:{id}",
         data={"manifest": fields["manifest"], "soort": wish.soort, "by": wish.by,

@@ -3,7 +3,7 @@
 An instance is checked before a byte of it is written; so is everything that needs no document.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from gateway.errors import Invalid
 from gateway.flows import intake, uploads
 from gateway.flows.intake import PartWish, Wish
 from gateway.flows.portal import Portal
+from gateway.store.database import Connection
 
 
 @dataclass(slots=True)
@@ -68,14 +69,17 @@ class Submission:
         self.wish = replace(self.wish, parts=parts)
         return done.sha256
 
-    async def finish(self) -> UUID:
-        """Put it up. Raises Invalid, as intake.put_up does, and for parts that did not come."""
+    async def finish(
+        self, also: Callable[[Connection, UUID], Awaitable[None]] | None = None
+    ) -> UUID:
+        """Put it up. Raises Invalid, as intake.put_up does, and for parts that did not come.
+        also: done in the same transaction."""
         missing = [i for i, p in enumerate(self.wish.parts) if not p.id]
         if missing:
             raise Invalid(
                 {f"parts.{i}": "De inhoud van dit onderdeel ontbreekt." for i in missing}
             )
-        return await intake.put_up(self.portal, self.firm, self.wish)
+        return await intake.put_up(self.portal, self.firm, self.wish, also)
 
 
 def by_content(roles: Sequence[Role]) -> list[PartWish]:

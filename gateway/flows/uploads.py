@@ -22,6 +22,8 @@ from gateway.store import audit, klanten
 #: Of one document, where the firm's file does not say.
 MOST_MIB = 2048
 
+TAKEN = "Er staat al een document met deze naam."
+
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
@@ -146,7 +148,7 @@ async def put(
         log.get().warning("infected", firm=firm.id, klant=klant.number, found=e.name)
         raise Invalid({"content": f"De virusscanner vond iets: {e.name}."}) from e
     except AlreadyExists as e:
-        raise Invalid({"name": "Er staat al een document met deze naam."}) from e
+        raise Invalid({"name": TAKEN}) from e
     except NotFound as e:
         raise Invalid({"folder": "Deze map is er niet."}) from e
     return Uploaded(source.id, entry, passed[0], digest.hexdigest())

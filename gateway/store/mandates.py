@@ -74,6 +74,16 @@ async def put_identity(c: Connection, firm: str, klant: str, type: str, digest: 
     )
 
 
+async def klanten_of(c: Connection, type: str, digests: Sequence[str]) -> set[str]:
+    """The klanten that have one of these numbers."""
+    rows = await c.fetch(
+        "select klant from klant_identity where type = $1 and digest = any ($2)",
+        type,
+        list(digests),
+    )
+    return {r["klant"] for r in rows}
+
+
 async def identities(c: Connection, klant: str, type: str) -> set[str]:
     """Digests of the klant's numbers of a type."""
     rows = await c.fetch(

@@ -79,6 +79,7 @@ async def _fill_stukken(owner, firm: str, person) -> None:
         "insert into webhook_event (firm, webhook, number, subject)"
         " select firm, id, 1, 's' from webhook where firm = $1",
         "insert into processed (firm, mailbox, document) values ($1, 'm', 'd')",
+        "insert into mailbox (firm, id, cursor) values ($1, 'm', 0)",
         "insert into warning (firm, subject, step) values ($1, 's', 7)",
         "insert into checkpoint (firm, number, hash, key, signature) values ($1, 1, '', '', '')",
     ):
