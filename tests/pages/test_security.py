@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from gateway.api.soap.operations import OPERATIONS as SOAP
 from gateway.domain.package import Scope
 from gateway.pages import assets, dossier, inloggen, kantoor, welkom
 from gateway.pages.routing import Access, local_path
@@ -36,10 +37,14 @@ def test_every_route_has_an_access_rule(portal_app: web.Application) -> None:
     for route in portal_app.router.routes():
         path = route.resource.canonical if route.resource else ""
         if path.startswith("/api/"):
-            told_to_all = path.endswith("/openapi.json") or route.method == "*"
+            told_to_all = path.endswith(("/openapi.json", "/soap")) or route.method == "*"
             assert told_to_all or isinstance(getattr(route.handler, "scope", None), Scope), path
         elif not path.startswith(open_ways):
             assert isinstance(getattr(route.handler, "access", None), Access), path
+
+
+def test_every_soap_operation_has_an_access_rule() -> None:
+    assert all(isinstance(one.scope, Scope) for one in SOAP.values())
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")
