@@ -63,10 +63,15 @@ def mailbox_run(
         if box is None:
             fail(f"no mailbox {id!r}; there are: {', '.join(b.id for b in of.mailboxes)}")
         watch = Watch(patient=not settled)
+        first: mailbox.Round | None = None
+        count = 0
         if not settled:
-            await mailbox_lanes.one(portal, of, box, watch)
+            first, count = await mailbox_lanes.one(portal, of, box, watch)
             await asyncio.sleep(box.settle_seconds * PATIENCE)
-        return await mailbox_lanes.one(portal, of, box, watch)
+        done, more = await mailbox_lanes.one(portal, of, box, watch)
+        if done is not None and first is not None:
+            done.took = [*first.took, *done.took]
+        return done, count + more
 
     done, messages = of_firms(config, firm, act)[firm]
     if done is None:

@@ -326,13 +326,16 @@ def reason(box: Mailbox, name: str, faults: Mapping[str, str], at: datetime) -> 
 
 
 def in_words(faults: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Faults by fields as packages call them, a part by its file's name."""
+    """Faults by fields as packages call them, a part by its file's name. What holds a comma is
+    in words already."""
     return {_field(k, names): v for k, v in faults.items()}
 
 
 def _field(key: str, names: Sequence[str]) -> str:
     first, _, rest = key.partition(".")
     number, _, rest = rest.partition(".") if first == "parts" else ("", "", "")
+    if "," in key:
+        return key
     if not number.isdigit() or int(number) >= len(names):
         return package.field(key)
     return f"{names[int(number)]}, {package.field(rest)}" if rest else names[int(number)]

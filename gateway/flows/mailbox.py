@@ -41,6 +41,7 @@ MISSES = 3
 NAMES = 1000
 _TOKEN = f"{rules.OWN}mailbox"
 _NEEDED = Capability.WRITE | Capability.MOVE
+_TELLING = Capability.VERSION | Capability.SIZE_KNOWN
 
 
 @dataclass(slots=True)
@@ -110,6 +111,8 @@ def opened(portal: Portal, firm: Firm, box: Mailbox) -> Opened:
         raise Away(f"not opened: {e.code}") from None
     if _NEEDED not in source.capabilities:
         raise Away("the source cannot be written, or cannot move a file")
+    if not source.capabilities & _TELLING:
+        raise Away("the source does not tell when a file changes")
     return Opened(portal, firm, box, source, Place("", box.place, box.folders))
 
 

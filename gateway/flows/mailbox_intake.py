@@ -6,6 +6,7 @@ either known and done, or unknown and untouched.
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from gateway.flows.portal import Portal
 from gateway.flows.submitting import Submission
 from gateway.store import audit, mailboxes, mandates
 from gateway.store.database import Connection
+
+#: Faults of where things go, not of what comes.
+_OURS = re.compile(r"(parts\.\d+\.)?(folder|source)")
 
 
 class Gone(PortalError):
@@ -118,7 +122,7 @@ class Taking:
         try:
             return await self._taken()
         except Invalid as e:
-            if any(k.rpartition(".")[2] in ("folder", "source") for k in e.faults):
+            if any(_OURS.fullmatch(k) for k in e.faults):
                 raise Away(str(e)) from None  # ours to mend, not the sender's
             if isinstance(e, Twice) and e.id is not None and await self._is_mine(e.id):
                 return await self._record(Verdict("stuk", e.id))
@@ -130,8 +134,8 @@ class Taking:
     async def _taken(self) -> Verdict:
         bundle, rule = self.bundle, self.bundle.rule
         faults = dict(self.faults)
-        faults |= {f"onderdelen.{n}": "Dit bestand ontbreekt." for n in bundle.missing}
-        faults |= {f"onderdelen.{n}": "De notitie noemt dit bestand niet." for n in bundle.spare}
+        faults |= {f"onderdelen, {n}": "Dit bestand ontbreekt." for n in bundle.missing}
+        faults |= {f"onderdelen, {n}": "De notitie noemt dit bestand niet." for n in bundle.spare}
         if not bundle.documents:
             faults["onderdelen"] = "Bij deze notitie hoort een document met dezelfde naam."
         if rule is None:

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import shutil
+import sys
 import zipfile
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
 from connectors.local import LocalConnector
 from gateway.api.stukken import of_told
+from gateway.cli import cli
 from gateway.connector import registry
 from gateway.connector.egress import EgressPolicy
 from gateway.domain import xml
@@ -721,3 +725,95 @@ async def _everything(
     assert await there.tell() == 1
     assert there.names("terug") == [f"aangifte.{id}.status.json", f"aangifte.{id}.status.xml"]
     await there.portal.sources.aclose()
+
+
+# --- the command
+
+
+@pytest.fixture
+async def configured(office, tmp_path: Path) -> Path:
+    """A configuration with a mailbox, and a klant."""
+    await people.put_klanten(office.portal, office.firm, [Klant(KLANT, "Bakkerij Het Brood B.V.")])
+    file = tmp_path / "config" / "firms" / "eikenhof.yaml"
+    rules = (
+        f"  - {{id: bus, source: map, place: bus, folder: uit, settle_seconds: 0,\n"
+        f"     rules: [{{match: '*', soort: jaarrekening, jaar: 2025, periode: '2025',\n"
+        f"              klant: {{from: name, pattern: '{NAME['pattern']}'}}}}]}}\n"
+    )
+    file.write_text(file.read_text() + "mailboxes:\n" + rules)
+    (tmp_path / "eikenhof" / "bus" / "uit").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.slow
+async def test_kill_9_loses_and_doubles_nothing(configured, office):
+    """The command itself, killed again and again."""
+    inbox = configured / "eikenhof" / "bus" / "uit"
+    for n in range(60):
+        (inbox / f"{KLANT if n % 3 else 999}_{n:02}.pdf").write_bytes(PDF + str(n).encode())
+    words = ["mailbox", "run", "--firm", "eikenhof", "--id", "bus", "--settled", "--config",
+             str(configured / "config")]  # fmt: skip
+    killed = 0
+    for n in range(12):
+        there = len(list(inbox.glob("*.pdf")))
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", *words, stdout=DEVNULL, stderr=DEVNULL
+        )
+        while len(list(inbox.glob("*.pdf"))) == there and worker.returncode is None:
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.003 * n)
+        if worker.returncode is None:
+            worker.kill()
+            killed += 1
+        await worker.wait()
+    assert killed >= 5
+    for _ in range(20):  # until the server has noticed that the last one is gone
+        code, told = await command(configured, "run", "--id", "bus", "--settled")
+        if code == 0:
+            break
+        await asyncio.sleep(0.2)
+    assert told["waiting"] == 0
+    bus = configured / "eikenhof" / "bus"
+    moved = {f: {p.name for p in (bus / f).glob("*.pdf")} for f in ("uit", "verwerkt", "fout")}
+    assert not moved["uit"]
+    assert moved["verwerkt"] == {f"{KLANT}_{n:02}.pdf" for n in range(60) if n % 3}
+    assert moved["fout"] == {f"999_{n:02}.pdf" for n in range(0, 60, 3)}
+    assert len(list((bus / "fout").glob("*.pdf.reden.txt"))) == 20
+    async with office.portal.db.tenant(office.firm.id) as c:
+        assert await c.fetchval("select count(*) from stuk") == 40
+
+
+async def command(base: Path, *words: str) -> tuple[int, Any]:
+    """Run one, for machines."""
+    told = ["mailbox", *words, "--firm", "eikenhof", "--config", str(base / "config"), "--json"]
+    done = await asyncio.to_thread(CliRunner().invoke, cli, told)
+    return done.exit_code, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+async def test_the_command_checks(configured):
+    code, told = await command(configured, "check")
+    assert (code, told["ok"]) == (0, True)
+    (box,) = told["mailboxes"]
+    assert (box["reachable"], box["writable"]) == ("yes, 0 files", "yes")
+    assert box["rules"] == [
+        "* -> stuk (klant from name, soort jaarrekening, jaar 2025, periode 2025)"
+    ]
+    shutil.rmtree(configured / "eikenhof")
+    code, told = await command(configured, "check")
+    assert (code, told["ok"]) == (1, False)
+
+
+async def test_the_command_runs_a_round(configured):
+    inbox = configured / "eikenhof" / "bus" / "uit"
+    (inbox / f"{KLANT}_a.pdf").write_bytes(PDF)
+    (inbox / "999_a.pdf").write_bytes(PDF)
+    code, told = await command(configured, "run", "--id", "bus")
+    assert (code, told["waiting"]) == (0, 0)
+    assert [t["outcome"] for t in told["took"]] == ["stuk", "refused"]
+    assert told["took"][1]["faults"] == {"klant": "Er is geen klant 999."}
+    (inbox / f"{KLANT}_b.pdf").write_bytes(PDF + b"b")
+    code, told = await command(configured, "run", "--id", "bus", "--settled")
+    assert [(t["file"], t["outcome"]) for t in told["took"]] == [(f"{KLANT}_b.pdf", "stuk")]
+    assert (await command(configured, "run", "--id", "geen"))[0] == 2
+    shutil.rmtree(configured / "eikenhof")
+    assert (await command(configured, "run", "--id", "bus", "--settled"))[0] == 1
