@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import io
+import os
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -391,3 +393,39 @@ def test_pieces_cut_anywhere(size):
     assert isinstance(events[-1], reader.End)
     assert b"".join(e for e in events if isinstance(e, bytes)) == bytes(range(256)) * 3
     assert [xml.local(e.tag) for e in one.operation] == ["klant", "bron", "map", "naam", "inhoud"]
+
+
+# --- large
+
+
+def _memory() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["inline", "lines", "mtom"])
+async def test_a_large_document_is_never_held(office, proef, way):
+    """As many MiB as MAP_LARGE_MIB says."""
+    count = int(os.environ.get("MAP_LARGE_MIB", "256"))
+    piece = b"%PDF-1.7 " + bytes(1024 * 1024 - 9)  # of 1 MiB: base64 of its own needs no padding
+    piece = piece + bytes(-len(piece) % 3)
+    content = {"inline": base64.b64encode, "lines": base64.encodebytes}.get(way, bytes)(piece)
+    inner = document("groot.pdf", "@" if way != "mtom" else include("a"))
+    root = envelope(operation("UploadDocument", inner), username_token(proef.key))
+    whole, kind = (root, "text/xml") if way != "mtom" else related(root, [("a", b"@")])
+    before, _, after = whole.rpartition(b"@")
+    most, start = 0, _memory()
+
+    async def data():
+        nonlocal most
+        yield before
+        for _ in range(count):
+            yield content
+            most = max(most, _memory() - start)
+        yield after
+
+    told = await send(proef, data(), **{"Content-Type": kind})
+    assert not told.failed, told.words
+    assert told.text("lengte") == str(len(piece) * count)
+    assert most < 64 * 2**20, most
