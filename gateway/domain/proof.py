@@ -605,8 +605,8 @@ def _tells(event: EventSaid, approval: ApprovalSaid) -> bool:
         return event.event == "stuk_approved" and person
     if event.event != _CONFIRMS[approval.act] or not _together(event.at, approval.confirmed_at):
         return False
-    if approval.act == "paper":  # the firm recorded it; the event tells who
-        return told.get("by") == approval.recorded_by
+    if approval.act == "paper":  # the firm recorded it; older events name only who did that
+        return event.person in (None, approval.person) and told.get("by") == approval.recorded_by
     code = told.get("code", None if approval.code is None else approval.code.id)
     return person and (told.get("manifest"), code) == (
         approval.manifest,

@@ -188,10 +188,14 @@ def _mandate(
 
 
 def _recorded_by(events: Iterable[Row], a: Akkoord) -> str:
-    """Who recorded a paper consent, by the event nearest to it."""
+    """Who recorded a paper consent, by the event nearest to it; older ones name no person."""
     if a.act != "paper":
         return ""
-    recorded = [e for e in events if e.event == "stuk_approved_on_paper"]
+    recorded = [
+        e
+        for e in events
+        if e.event == "stuk_approved_on_paper" and e.person in (None, str(a.person))
+    ]
     at = a.confirmed_at or a.at
     nearest = min(recorded, key=lambda e: abs(datetime.fromisoformat(e.at) - at), default=None)
     return str(rules.told(nearest.data).get("by", "")) if nearest else ""

@@ -217,7 +217,11 @@ async def remind(portal: Portal, firm: Firm, id: UUID, by: str) -> int:
 async def paper(
     portal: Portal, firm: Firm, id: UUID, username: str, by: str, reason: str
 ) -> State:
-    """Record a consent that was given on paper, with why and how. Raises Denied, Invalid."""
+    """Record a consent that was given on paper, with who gave it, who records it, why and how.
+
+    by: the username of staff, or who else: then nobody of the firm is named. Raises Denied,
+    Invalid.
+    """
     words = _reason(reason)
     async with portal.db.tenant(firm.id) as c:
         stuk = await _find(c, id)
@@ -225,11 +229,24 @@ async def paper(
         given = [a.person for a in await stukken.akkoorden(c, id) if a.confirmed_at]
         if stuk.state not in OPEN or not stuk.rule.may(person.id, given):
             raise Invalid({"stuk": "Van deze persoon is nu geen akkoord nodig."})
+        staff = await _staff(c, by)
         await stukken.void(c, id, person.id)
-        await stukken.approve(c, firm.id, stuk, person.id, act="paper", confirmed=True,
-                              reason_sealed=portal.keys.seal("reason", words))  # fmt: skip
-        await _record(portal, c, firm, stuk, "stuk_approved_on_paper", by, words)
+        sealed = portal.keys.seal("reason", words)
+        await stukken.approve(
+            c, firm.id, stuk, person.id, act="paper", reason_sealed=sealed, staff=staff,
+            confirmed=True,
+        )  # fmt: skip
+        await _record(
+            portal, c, firm, stuk, "stuk_approved_on_paper", by, words, person=person.id,
+            staff=str(staff) if staff else None,
+        )  # fmt: skip
         return await _after_paper(portal, c, firm, stuk, [*given, person.id])
+
+
+async def _staff(c: Connection, by: str) -> UUID | None:
+    """The id of a member of the staff; None for operations and packages."""
+    person = await persons.by_username(c, as_username(by))
+    return person.id if person and person.role is not PersonRole.CLIENT else None
 
 
 async def _after_paper(
@@ -301,9 +318,25 @@ def _reason(text: str) -> str:
 
 
 async def _record(
-    portal: Portal, c: Connection, firm: Firm, stuk: Stuk, event: str, by: str, words: str = ""
+    portal: Portal,
+    c: Connection,
+    firm: Firm,
+    stuk: Stuk,
+    event: str,
+    by: str,
+    words: str = "",
+    *,
+    person: UUID | None = None,
+    **more: str | None,
 ) -> None:
-    data = {"by": by} | ({"reason": portal.keys.seal("reason", words)} if words else {})
+    """person: the client that it is about, when it is about one."""
+    reason = {"reason": portal.keys.seal("reason", words)} if words else {}
     await audit.record(
-        c, event, firm=firm.id, klant=stuk.klant, subject=f"stuk:{stuk.id}", data=data
+        c,
+        event,
+        firm=firm.id,
+        person=person,
+        klant=stuk.klant,
+        subject=f"stuk:{stuk.id}",
+        data={"by": by, **more, **reason},
     )

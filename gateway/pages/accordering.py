@@ -43,7 +43,7 @@ EVENTS = {
     "stuk_rejected": "Afgekeurd",
     "stuk_withdrawn": "Ingetrokken door het kantoor",
     "stuk_reminded": "Herinnering gestuurd",
-    "stuk_approved_on_paper": "Akkoord op papier vastgelegd door het kantoor",
+    "stuk_approved_on_paper": "Akkoord op papier, vastgelegd door het kantoor",
     "bank_consent": "Toestemming gegeven voor de bank",
     "delivery_queued": "Klaargezet voor verzending",
     "delivery_attempt": "Verzending begonnen",

@@ -68,7 +68,8 @@ class PartRow:
 
 @dataclass(frozen=True, slots=True)
 class Akkoord:
-    """One approval or rejection that counts. confirmed_at: the code was right (or paper)."""
+    """One approval or rejection that counts. confirmed_at: the code was right (or paper).
+    staff: who recorded a paper consent; None: operations did, or the person acted himself."""
 
     id: UUID
     stuk: UUID

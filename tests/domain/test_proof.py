@@ -135,6 +135,17 @@ def test_the_rule_is_that_of_the_stuk():
         assert set(wrong(made(first, second, events=events, rule=bad))) == {"rule"}
 
 
+@pytest.mark.parametrize(
+    ("person", "by", "good"),
+    [(SANNE, "eva", True), (None, "eva", True), (PIET, "eva", False), (SANNE, "karim", False)],
+)
+def test_a_paper_consent_is_of_whom_its_event_names(person, by, good):
+    """Events that were written before they named somebody tell only who recorded it."""
+    paper = approval(act="paper", code=None, mandate=None, recorded_by="eva")
+    told = event(2, "stuk_approved_on_paper", person, by=by, reason="sealed")
+    assert ("approvals.0" not in wrong(made(paper, events=(told,)))) is good
+
+
 def test_nothing_is_missing_while_nothing_was_sent():
     stuk = {**GOOD["stuk"], "state": "te_accorderen"}
     assert wrong(made(stuk=stuk)) == {}
