@@ -37,7 +37,7 @@ def stuk_put_up(
     approver: Annotated[
         list[str] | None,
         typer.Option(
-            help="Usernames, one of whom must approve; 2:a,b,c is two of them. Repeated: the next"
+            help="Usernames, all of whom must approve; 2:a,b,c is two of them. Repeated: the next"
             " group, after the one before. Without: anybody with a mandate."
         ),
     ] = None,
@@ -48,7 +48,9 @@ def stuk_put_up(
 
     Noor approves, then her partner: --approver noor@x.example --approver jan@x.example
 
-    Both, in any order: --approver 2:noor@x.example,jan@x.example
+    Both, in any order: --approver noor@x.example,jan@x.example
+
+    One of the two: --approver 1:noor@x.example,jan@x.example
     """
 
     async def act(portal: Portal, of: Firm) -> dict[str, Any]:
@@ -72,11 +74,11 @@ def _part(text: str) -> intake.PartWish:
 
 
 def _group(text: str) -> intake.GroupWish:
-    """NUMBER:USERNAME,USERNAME; without a number it is one of them."""
+    """NUMBER:USERNAME,USERNAME; without a number it is all of them."""
     found = re.fullmatch(r"(?:([0-9]{1,3}):)?(.*)", text.strip(), re.DOTALL)
     need, names = found.groups() if found else (None, text)
     people = [name.strip() for name in names.split(",") if name.strip()]
-    return intake.GroupWish(people, int(need or 1))
+    return intake.GroupWish(people, int(need) if need else len(people))
 
 
 @stuk_cli.command("withdraw")

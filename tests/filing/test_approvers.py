@@ -137,4 +137,4 @@ async def test_on_the_command_line(office, three, tmp_path):
 def test_the_help_has_an_example():
     told = " ".join(CliRunner().invoke(cli, ["stuk", "put-up", "--help"]).output.split())
     assert "--approver noor@x.example --approver jan@x.example" in told
-    assert "--approver 2:noor@x.example,jan@x.example" in told
+    assert "--approver 1:noor@x.example,jan@x.example" in told
