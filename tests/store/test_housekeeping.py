@@ -23,6 +23,17 @@ insert into outbox (firm, event, recipient_sealed, payload_sealed, state, create
     ('een', 'old', '', '', 'failed', now() - interval '91 days');
 insert into throttle (key, until) values
     ('new', now() + interval '1 min'), ('old', now() - interval '1 min');
+insert into package (firm, id, name) values ('een', '{person}', 'P');
+insert into idempotency (firm, package, key, request, at) values
+    ('een', '{person}', 'new', '', now()), ('een', '{person}', 'old', '', now() - interval '25 h');
+insert into webhook (firm, id, package, url, secret_sealed, cursor)
+    values ('een', '{person}', '{person}', '', '', 0);
+insert into webhook_event (firm, webhook, number, subject, state, ended_at, created_at) values
+    ('een', '{person}', 1, '', 'waiting', null, now() - interval '99 days'),
+    ('een', '{person}', 2, '', 'sent', now() - interval '29 days', now()),
+    ('een', '{person}', 3, '', 'sent', now() - interval '31 days', now()),
+    ('een', '{person}', 4, '', 'dead', now() - interval '89 days', now()),
+    ('een', '{person}', 5, '', 'dead', now() - interval '91 days', now());
 insert into audit (firm, at, event) values ('een', now() - interval '9 years', 'kept');
 """
 
@@ -32,7 +43,7 @@ async def test_what_goes_and_what_stays(dsn):
     await owner.execute(_FILL.format(person="00000000-0000-0000-0000-000000000001"))
     db = await Database.connect(dsn)
     async with db.connection() as c:
-        assert await housekeeping.forget(c) == 6
+        assert await housekeeping.forget(c) == 9
         assert await housekeeping.forget(c) == 0
     for column, table, stays in (
         ("digest", "session", {"good"}),
@@ -40,6 +51,8 @@ async def test_what_goes_and_what_stays(dsn):
         ("digest", "link", {"new"}),
         ("event", "outbox", {"waits", "new"}),
         ("key", "throttle", {"new"}),
+        ("key", "idempotency", {"new"}),
+        ("number", "webhook_event", {1, 2, 4}),
         ("event", "audit", {"kept"}),
     ):
         rows = await owner.fetch(f"select {column} from {table}")
