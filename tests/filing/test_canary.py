@@ -14,7 +14,7 @@ from tests.faults.test_no_documents import Canary
 from tests.filing.conftest import INSTANCES, KLANT
 
 
-def _written(tmp_path: Path, data: Path) -> Iterator[Path]:
+def written(tmp_path: Path, data: Path) -> Iterator[Path]:
     """Every file that was written, but the back office's own folder."""
     for folder in (tmp_path, data):
         for path in folder.rglob("*"):
@@ -46,7 +46,7 @@ async def test_nothing_of_a_stuk_stays(office, person, postgres, dsn, tmp_path, 
     traces = [t for canary in (paper, filed, beside) for t in canary.traces]
     names = [b"bijlage.pdf", KLANT.encode()]
     seen = set()
-    for path in _written(tmp_path, postgres.data):
+    for path in written(tmp_path, postgres.data):
         content = path.read_bytes()
         assert not [t for t in traces if t in content], path
         seen |= {n for n in names if n in content}
