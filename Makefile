@@ -8,7 +8,7 @@ STATIC := gateway/pages/static/vendor
 
 # Real servers and the browser that tests talk to. As root they are installed; otherwise the
 # tests that need a missing one say so and skip.
-DEBIAN := chromium clamav-daemon nginx-light openssh-server samba smbclient xmlsec1 \
+DEBIAN := apache2-bin chromium clamav-daemon nginx-light openssh-server samba smbclient xmlsec1 \
   default-jdk-headless libwss4j-java libxml-security-java libjaxws-java
 
 # One set-up at a time: `make run` and `make test` may be started together.

@@ -18,7 +18,9 @@ def translated(cut: type[SourceError]) -> Iterator[None]:
     except aiohttp.ClientPayloadError as e:
         raise cut("the answer ended early", native=type(e).__name__) from None
     except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as e:
-        raise ProtocolError(f"not HTTP: {e}", native=type(e).__name__) from None
+        # Its own text ends with the whole address, and so with the name of a document.
+        what = getattr(e, "message", "")
+        raise ProtocolError(f"not HTTP: {what}"[:200], native=type(e).__name__) from None
     except (aiohttp.ClientError, OSError) as e:
         raise Unavailable(str(e), native=type(e).__name__) from None
 

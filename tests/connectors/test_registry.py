@@ -81,9 +81,9 @@ def reason(kind: str) -> str:
 
 
 def test_what_ships():
-    assert kinds()[:6] == ["cmis", "local", "s3", "sftp", "smb", "soap"]
+    assert kinds()[:7] == ["cmis", "local", "s3", "sftp", "smb", "soap", "webdav"]
     assert find("local") is LocalConnector
-    for kind in ("cmis", "local", "s3", "sftp", "smb", "soap"):
+    for kind in ("cmis", "local", "s3", "sftp", "smb", "soap", "webdav"):
         assert overview()[kind] is find(kind)
 
 
@@ -91,7 +91,7 @@ def test_what_ships():
     "kind", ["locl", "", "../local", "local.evil", "os", "soap_profiles", "__init__"]
 )
 def test_an_unknown_kind_names_the_known_ones(kind: str):
-    with pytest.raises(ConfigInvalid, match="local, s3, sftp, smb, soap"):
+    with pytest.raises(ConfigInvalid, match="local, s3, sftp, smb, soap, webdav"):
         find(kind)
 
 

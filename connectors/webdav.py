@@ -1,0 +1,270 @@
+"""Documents on a WebDAV server: Nextcloud, Apache, IIS and what speaks like them.
+
+A document's id is its path below the klant's place. Names that some server could take for another
+path, also after decoding them once more, are neither listed nor read. Redirects are not followed,
+and folders are asked for one at a time: most servers refuse a question about a whole tree.
+"""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterable
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+from yarl import URL
+
+from gateway.connector import pagedwalk, walk
+from gateway.connector.context import Context
+from gateway.connector.contract import (
+    Capability,
+    Connector,
+    ConnectorConfig,
+    Entry,
+    Finding,
+    Page,
+    Place,
+    Report,
+    Scope,
+)
+from gateway.connector.secret import Secret
+from gateway.connector.walk import Parts, Row
+from gateway.connector.webdav.document import DavReader, as_opened, part_of, same, wishes
+from gateway.connector.webdav.put import Writer
+from gateway.connector.webdav.wire import Dav
+from gateway.errors import (
+    ConditionFailed,
+    ConfigInvalid,
+    NotFound,
+    PermissionDenied,
+    RangeNotSatisfiable,
+    SourceError,
+    Unsupported,
+)
+
+
+class WebdavConfig(ConnectorConfig):
+    """The options of a source of kind webdav."""
+
+    url: str = Field(
+        description="Address of the folder the places are below, as"
+        " https://cloud.example.nl/remote.php/dav/files/kantoor"
+    )
+    username: str = Field("", pattern=r"^[^:\x00-\x1f]*$", description="Who signs in")
+    password: Secret | None = Field(None, description="Password, as env:NAME or file:/path")
+    token: Secret | None = Field(
+        None, description="Bearer token, instead of a user name and a password"
+    )
+    ca: str = Field(
+        "", description="File of the authorities (PEM) for a server with a certificate of its own"
+    )
+    etags: bool = Field(
+        True, description="The server's ETag changes with the bytes; no: documents have no version"
+    )
+    writable: bool = Field(False, description="Documents may be written")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.token is None) == (self.password is None) or bool(self.username) != bool(
+            self.password
+        ):
+            raise ValueError("a user name with a password is needed, or a token")
+        return self
+
+
+class Webdav(Connector[WebdavConfig]):
+    """One folder of a server."""
+
+    kind = "webdav"
+    title = {"nl": "WebDAV (zoals Nextcloud)", "en": "WebDAV (such as Nextcloud)"}
+    Config = WebdavConfig
+
+    def __init__(self, config: WebdavConfig, dav: Dav) -> None:
+        self._config, self._dav, self._writer = config, dav, Writer(dav)
+
+    @classmethod
+    async def open(cls, config: WebdavConfig, context: Context) -> Self:
+        """See Connector.open."""
+        context.egress.check_url(config.url, option="url")
+        url = URL(config.url)
+        if url.query_string:
+            raise ConfigInvalid("an address without a question is expected", field="url")
+        threads = context.threads(1)
+        tls = await threads.run(_tls, str(context.base / config.ca)) if config.ca else True
+        secret = context.secret(config.token or config.password or "")
+        told = f"{config.username}:{secret}".encode()
+        said = f"Bearer {secret}" if config.token else f"Basic {base64.b64encode(told).decode()}"
+        if not said.isascii() or not said.isprintable():
+            raise ConfigInvalid("a character that no token has", field="token")
+        return cls(config, Dav(context.http(), url, said, tls, threads))
+
+    @property
+    def capabilities(self) -> Capability:
+        """See Connector.capabilities."""
+        can = Capability.RANGE | Capability.SIZE_KNOWN | Capability.MODIFIED | Capability.STREAMS
+        if self._config.etags:
+            can |= Capability.VERSION
+        if self._config.writable:
+            can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+        return can
+
+    async def check(self, scope: Scope, place: Place | None = None) -> Report:
+        """See Connector.check."""
+        findings: list[Finding] = []
+        for step in Scope:
+            try:
+                findings.append(Finding(True, step, await self._try(step, place)))
+            except SourceError as e:
+                findings.append(Finding(False, step, str(e), e.field, e.code))
+            if step is scope or not findings[-1].ok:
+                break
+        return Report(tuple(findings))
+
+    async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
+        """See Connector.list. Page.next is the id of the last document given."""
+
+        async def look(parts: Parts) -> list[Row]:
+            return [self._told(row) for row in await self._dav.folder(self._path(place, parts))]
+
+        found = await walk.page(look, _is_plain, place.folders, page, limit)
+        if not found.entries:
+            await self._dav.enter()
+        return found
+
+    async def stat(self, place: Place, id: str) -> Entry:
+        """See Connector.stat."""
+        path, folder = self._document(place, id)
+        return walk.entry_of(folder, self._told(await self._look(path)))
+
+    async def read(
+        self,
+        place: Place,
+        id: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+    ) -> DavReader:
+        """See Connector.read. What it is is asked for at the same time: GET of a folder may give
+        a page about it."""
+        path, folder = self._document(place, id)
+        if version is not None and not self._config.etags:
+            raise Unsupported("this source tells no versions")
+        wanted = wishes(offset, length, version)
+        row = Row("", False)
+        looking = asyncio.ensure_future(self._look(path))
+        getting = asyncio.ensure_future(self._dav.send("GET", path, (200, 206), headers=wanted))
+        try:
+            row = await looking
+            response = await getting
+            came, size = part_of(response, offset, length)
+            row = self._told(as_opened(row, response, size))
+            if version is not None and not same(version, row.version):
+                raise ConditionFailed  # a server that does not know If-Match
+        except RangeNotSatisfiable:
+            if offset or row.size != 0:
+                raise
+            # An empty document has no first byte, and so no range either.
+            return await self.read(place, id, version=version)
+        except BaseException:
+            looking.cancel()
+            getting.cancel()
+            getting.add_done_callback(_unwanted)
+            raise
+        if came is None and row.size is not None:
+            came = row.size - offset if length is None else min(length, row.size - offset)
+        return DavReader(walk.entry_of(folder, row), response, offset, came)
+
+    async def put(
+        self,
+        place: Place,
+        folder: str,
+        name: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None = None,
+        media_type: str | None = None,
+        sha256: bytes | None = None,
+        if_absent: bool = True,
+    ) -> Entry:
+        """See Connector.put."""
+        if not self._config.writable:
+            raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound
+        id = f"{folder}/{name}" if folder else name
+        path, _ = self._document(place, id)
+        await self._writer.put(
+            path, body, size=size, media_type=media_type, sha256=sha256, if_absent=if_absent
+        )
+        return await self.stat(place, id)
+
+    async def aclose(self) -> None:
+        """See Connector.aclose; the session is the context's to close."""
+        await self._writer.aclose()
+
+    # --- how
+
+    def _path(self, place: Place, parts: Parts) -> Parts:
+        """Below the source's own folder."""
+        whole = (*(part for part in place.root.split("/") if part), *parts)
+        if not all(map(_is_plain, whole)):
+            raise NotFound
+        return whole
+
+    def _document(self, place: Place, id: str) -> tuple[Parts, Parts]:
+        """The path of a document, and its folder. NotFound outside the published part."""
+        parts = tuple(id.split("/"))
+        if not walk.fits(parts) or not place.holds(parts[:-1]):
+            raise NotFound
+        return self._path(place, parts), parts[:-1]
+
+    async def _look(self, path: Parts) -> Row:
+        try:
+            return await self._dav.look(path)
+        except PermissionDenied:
+            raise
+        except NotFound:
+            await self._dav.enter()
+            raise
+
+    def _told(self, row: Row) -> Row:
+        return row if self._config.etags else row._replace(version=None)
+
+    async def _try(self, step: Scope, place: Place | None) -> str:
+        """One step of a check: what was found. Raises SourceError."""
+        if step is Scope.PARAMETERS:
+            return self._config.url
+        if step is Scope.CONNECTIVITY:
+            await self._dav.enter()
+            return "it answers and takes our credentials"
+        if place is None:
+            raise ConfigInvalid("a klant's place is needed to try this")
+        entry = next(iter((await self.list(place, limit=1)).entries), None)
+        if step is Scope.LIST or entry is None:
+            return "the place has no documents" if entry is None else "a document was found"
+        if self._config.etags and entry.version is None:
+            raise ConfigInvalid("the server tells no ETag of a document", field="etags")
+        reader = await self.read(place, entry.id)
+        try:
+            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
+        finally:
+            await reader.aclose()
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name means itself, also to a server that decodes it once too often."""
+    return walk.is_plain(name) and pagedwalk.is_plain(name)
+
+
+def _tls(path: str) -> ssl.SSLContext:
+    """Trust in just these authorities. Blocking. Raises ConfigInvalid."""
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as e:
+        raise ConfigInvalid(f"no authorities there: {type(e).__name__}", field="ca") from None
+
+
+def _unwanted(getting: asyncio.Future[Any]) -> None:
+    if not getting.cancelled() and getting.exception() is None:
+        getting.result().close()

@@ -1,0 +1,1 @@
+"""What a WebDAV server is spoken to with: requests, listings, documents, uploads."""
