@@ -9,8 +9,7 @@ of one length that were written in one second would seem to be the same.
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, Sequence
 from functools import partial
 from typing import Self
 
@@ -35,12 +34,10 @@ from gateway.connector.sftp import put as sftpput
 from gateway.connector.sftp.calls import Calls
 from gateway.connector.sftp.file import Path
 from gateway.connector.sftp.line import Line, Login, Pins, Server, private_key
-from gateway.connector.sftp.put import Draft
 from gateway.connector.sftp.read import SftpReader
 from gateway.connector.walk import Parts, Row
 from gateway.errors import (
     ConfigInvalid,
-    IntegrityError,
     NotFound,
     RangeNotSatisfiable,
     SourceError,
@@ -191,7 +188,7 @@ class Sftp(Connector[SftpConfig]):
         to, _ = self._document(place, id)
         draft = await self._calls.run(lambda line: sftpput.begin(line, to.folder))
         try:
-            await self._write(draft, body, size, sha256)
+            await draft.take(body, size, sha256)
             await self._calls.run(lambda _: draft.finish(to, not if_absent))
         except BaseException:
             self._calls.discard(draft)
@@ -217,23 +214,6 @@ class Sftp(Connector[SftpConfig]):
         if not walk.fits(parts) or not place.holds(parts[:-1]):
             raise NotFound
         return self._to(place, parts), parts[:-1]
-
-    async def _write(
-        self, draft: Draft, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
-    ) -> None:
-        """The whole body. Raises IntegrityError."""
-        count, digest = 0, hashlib.sha256()
-        async for block in _gathered(body):
-            digest.update(block)
-            at, count = count, count + len(block)
-            await self._block(draft, at, block)
-        if size is not None and count != size:
-            raise IntegrityError(f"{count} bytes came of {size}")
-        if sha256 is not None and digest.digest() != sha256:
-            raise IntegrityError("the bytes are not the ones that were announced")
-
-    async def _block(self, draft: Draft, at: int, block: bytes) -> None:
-        await draft.line.ask(draft.write(at, block))
 
     async def _enter(self, line: Line) -> None:
         await sftpfile.enter(line, self._base)
@@ -274,15 +254,3 @@ def _login(config: SftpConfig, context: Context) -> Login:
         password,
         private_key(key, passphrase) if key else None,
     )
-
-
-async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The body in blocks of some size: the parts of each are sent together."""
-    waiting = bytearray()
-    async for piece in body:
-        waiting += piece
-        if len(waiting) >= sftpput.BLOCK:
-            yield bytes(waiting)
-            waiting.clear()
-    if waiting:
-        yield bytes(waiting)

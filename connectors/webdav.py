@@ -6,8 +6,6 @@ and folders are asked for one at a time: most servers refuse a question about a 
 """
 
 import asyncio
-import base64
-import ssl
 from collections.abc import AsyncIterable
 from typing import Any, Self
 
@@ -31,7 +29,7 @@ from gateway.connector.secret import Secret
 from gateway.connector.walk import Parts, Row
 from gateway.connector.webdav.document import DavReader, as_opened, part_of, same, wishes
 from gateway.connector.webdav.put import Writer
-from gateway.connector.webdav.wire import Dav
+from gateway.connector.webdav.wire import Dav, basic, bearer, trust
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,
@@ -90,13 +88,10 @@ class Webdav(Connector[WebdavConfig]):
         if url.query_string:
             raise ConfigInvalid("an address without a question is expected", field="url")
         threads = context.threads(1)
-        tls = await threads.run(_tls, str(context.base / config.ca)) if config.ca else True
+        tls = await threads.run(trust, str(context.base / config.ca)) if config.ca else True
         secret = context.secret(config.token or config.password or "")
-        told = f"{config.username}:{secret}".encode()
-        said = f"Bearer {secret}" if config.token else f"Basic {base64.b64encode(told).decode()}"
-        if not said.isascii() or not said.isprintable():
-            raise ConfigInvalid("a character that no token has", field="token")
-        return cls(config, Dav(context.http(), url, said, tls, threads))
+        who = basic(config.username, secret) if config.token is None else bearer(secret)
+        return cls(config, Dav(context.http(), url, who, tls, threads))
 
     @property
     def capabilities(self) -> Capability:
@@ -255,14 +250,6 @@ class Webdav(Connector[WebdavConfig]):
 def _is_plain(name: str) -> bool:
     """Whether a name means itself, also to a server that decodes it once too often."""
     return walk.is_plain(name) and pagedwalk.is_plain(name)
-
-
-def _tls(path: str) -> ssl.SSLContext:
-    """Trust in just these authorities. Blocking. Raises ConfigInvalid."""
-    try:
-        return ssl.create_default_context(cafile=path)
-    except OSError as e:
-        raise ConfigInvalid(f"no authorities there: {type(e).__name__}", field="ca") from None
 
 
 def _unwanted(getting: asyncio.Future[Any]) -> None:

@@ -81,11 +81,19 @@ async def test_without_the_scanner_nothing_is_taken(where):
 
 
 async def test_a_scanner_that_says_nothing(tmp_path):
-    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(3600)
-        writer.close()
+    over = asyncio.Event()
 
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    left = asyncio.Event()
     server = await asyncio.start_unix_server(silent, tmp_path / "s")
     with pytest.raises(ScannerDown, match="in time"):
         await through(Scanner(f"unix:{tmp_path}/s", timeout=0.1), b"x")
+    over.set()
+    await left.wait()
     server.close()
+    await server.wait_closed()

