@@ -385,7 +385,7 @@ async def test_an_endless_answer_is_not_read(office, proef, receiver, working, m
     await hook(proef, receiver)
     await office.put_up()
     async with working():
-        await asyncio.wait_for(stopped.wait(), 20)
+        await asyncio.wait_for(stopped.wait(), 120)
         async with asyncio.timeout(120):
             while await counts(proef) != (0, 0):
                 await asyncio.sleep(0.02)
