@@ -1,7 +1,7 @@
 """What goes over the wire, in the words of the field."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, StringConstraints
@@ -284,6 +284,3 @@ class OpnieuwIn(Wire):
     nummers: list[Annotated[int, Field(ge=1, le=2**62)]] = Field(
         default_factory=list, max_length=1000
     )
-
-
-Verdict = Literal["stuk", "document", "refused"]

@@ -367,6 +367,11 @@ async def _add(
         data={"manifest": fields["manifest"], "soort": wish.soort, "by": wish.by,
               "replaces": str(replaced.id) if replaced else None},
     )  # fmt: skip
+    if replaced:
+        await audit.record(
+            c, "stuk_replaced", firm=firm.id, klant=klant.number,
+            subject=f"stuk:{replaced.id}", data={"by": wish.by},
+        )  # fmt: skip
     stuk = await stukken.find(c, id)
     if stuk is not None and stuk.state is State.TO_APPROVE:
         await notices.to_approve(portal, c, firm, stuk)

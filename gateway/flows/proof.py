@@ -406,6 +406,7 @@ _EVENTS = {
     "stuk_approved": "goedgekeurd, nog niet verzonden", "stuk_taken_back": "teruggenomen",
     "stuk_confirmed": "akkoord bevestigd met een code", "stuk_rejected": "afgekeurd",
     "stuk_approved_on_paper": "akkoord op papier vastgelegd", "stuk_withdrawn": "ingetrokken",
+    "stuk_replaced": "vervangen",
     "stuk_reminded": "herinnering gestuurd", "stuk_part_changed": "bron veranderd",
     "bank_consent": "banken gekozen", "delivery_queued": "klaar voor verzending",
     "delivery_attempt": "verzending begonnen", "delivery_accepted": "ontvangen",

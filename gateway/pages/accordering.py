@@ -42,6 +42,7 @@ EVENTS = {
     "stuk_taken_back": "Van de lijst gehaald",
     "stuk_rejected": "Afgekeurd",
     "stuk_withdrawn": "Ingetrokken door het kantoor",
+    "stuk_replaced": "Vervangen",
     "stuk_reminded": "Herinnering gestuurd",
     "stuk_approved_on_paper": "Akkoord op papier, vastgelegd door het kantoor",
     "bank_consent": "Toestemming gegeven voor de bank",

@@ -222,6 +222,8 @@ async def test_replacing(proef):
     second = await proef.put_up(ob(vervangt=first.body["id"]), ob_files(77))
     assert second.status == 201
     assert (await proef.get(f"/stukken/{first.body['id']}")).body["staat"] == "vervangen"
+    told = (await proef.get("/gebeurtenissen")).body["gebeurtenissen"]
+    assert (first.body["id"], "stuk_replaced") in {(e["stuk"], e["gebeurtenis"]) for e in told}
 
 
 @pytest.mark.parametrize(
