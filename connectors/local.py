@@ -153,6 +153,9 @@ class LocalConnector(Connector[LocalConfig]):
         try:
             await self._write(draft, body, size, sha256)
             return await self._do(draft.finish, id, if_absent)
+        except Exception:
+            await self._do(draft.discard)  # who hears that it failed finds nothing of it
+            raise
         finally:
             self._threads.soon(draft.discard)
 

@@ -732,8 +732,16 @@ async def test_a_file_system_without_links(
     with pytest.raises(AlreadyExists):
         await connector.put(world.place, PERMANENT, "a.txt", pieces(b"twee"))
     assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"een"
-    await asyncio.sleep(0.05)
     assert os.listdir(world.path / world.place.root / PERMANENT) == ["a.txt"]
+
+
+async def test_who_hears_of_a_failed_put_finds_nothing_of_it(world: Folder):
+    connector = await world.open(writable=True)
+    # What is done "some time later" never is.
+    connector._threads.soon = lambda *_: None  # type: ignore[attr-defined]
+    with pytest.raises(IntegrityError):
+        await connector.put(world.place, PERMANENT, "a.txt", pieces(b"x"), size=2)
+    assert os.listdir(world.path / world.place.root / PERMANENT) == []
 
 
 async def test_what_a_writer_left_that_died_goes_with_the_next(world: Folder):

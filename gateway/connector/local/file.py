@@ -342,7 +342,9 @@ class Draft:
             else:
                 os.replace(self._name, parts[-1], src_dir_fd=self._folder, dst_dir_fd=self._folder)
             _sync_folder(self._folder)
-            return entry_of(id, parts[:-1], parts[-1], os.fstat(file))
+            entry = entry_of(id, parts[:-1], parts[-1], os.fstat(file))
+        self.discard()
+        return entry
 
     def discard(self) -> None:
         """Close it; what has no name yet goes."""
