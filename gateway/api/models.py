@@ -4,19 +4,10 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AnyHttpUrl, Field, StringConstraints
 
 from gateway.domain.stuk import Actor, Role, State
-
-Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
-Long = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
-
-
-class Wire(BaseModel):
-    """An unknown member is a fault."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
+from gateway.domain.wire import Sha256, Short, Wire
 
 # --- klanten, personen, mandaten
 
@@ -74,39 +65,6 @@ class Geteld(Wire):
 
 
 # --- stukken
-
-
-class OnderdeelIn(Wire):
-    """Een onderdeel: `bron` en `id` als het al in een bron van het kantoor staat, anders `inhoud`:
-    de naam van het deel van de multipart waar de bytes in staan. sha256: wat het moet zijn."""
-
-    rol: Role
-    bron: Short | None = None
-    id: Long | None = None
-    inhoud: Short | None = None
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
-
-
-class AkkoordRegelIn(Wire):
-    """Een groep die akkoord moet geven, na de groepen ervoor. nodig: hoeveel ervan; weg: allen."""
-
-    personen: list[Short] = Field(min_length=1, max_length=50)
-    nodig: int | None = Field(default=None, ge=1, le=50)
-
-
-class StukIn(Wire):
-    """Een stuk dat de klant goedkeurt. vervangt: het stuk waarvan het de plaats inneemt."""
-
-    klant: Short
-    soort: Short
-    jaar: int
-    periode: Short
-    onderdelen: list[OnderdeelIn] = Field(min_length=1, max_length=20)
-    deadline: date | None = None
-    opmerking: Long = ""
-    relatiebeheerder: Short | None = None
-    akkoord_van: list[AkkoordRegelIn] = Field(default_factory=list, max_length=10)
-    vervangt: UUID | None = None
 
 
 class OnderdeelUit(Wire):
@@ -234,7 +192,7 @@ class DocumentVraag(Wire):
     bron: Short
     map: Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00\\]*$")]
     naam: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
+    sha256: Sha256 | None = None
 
 
 # --- webhooks

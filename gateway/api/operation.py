@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.api import calling, problem
 from gateway.api.calling import Kept, Once
 from gateway.api.problem import Problem
+from gateway.domain import wire
 from gateway.domain.firm import Firm
 from gateway.domain.package import Scope
 from gateway.domain.proxy import Network
@@ -212,8 +213,4 @@ def _query(operation: Operation, request: web.Request) -> BaseModel | None:
 
 def invalid(error: ValidationError) -> Problem:
     """Every fault with its field; values are not repeated."""
-    faults = {}
-    for one in error.errors(include_url=False, include_input=False, include_context=False):
-        where = ".".join(map(str, one["loc"])) or "body"
-        faults[where] = one["msg"]
-    return Problem(422, faults=faults)
+    return Problem(422, faults=wire.faults(error, "body"))

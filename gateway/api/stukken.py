@@ -1,6 +1,6 @@
 """Stukken: put up by content or by reference, followed, taken back, reported."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,28 +9,16 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from gateway.api.calling import OTHER, Once, digest
-from gateway.api.models import (
-    AkkoordUit,
-    IntrekkenIn,
-    MeldenIn,
-    OnderdeelIn,
-    OnderdeelUit,
-    StatusUit,
-    StukIn,
-    StukUit,
-    VerzendingUit,
-)
+from gateway.api.models import IntrekkenIn, MeldenIn, StukUit
 from gateway.api.multipart import Body
 from gateway.api.operation import Answer, Call, Operations, again, invalid
 from gateway.api.problem import Problem
 from gateway.domain.firm import Firm
 from gateway.domain.package import Scope
-from gateway.domain.sbr import Statusmelding
-from gateway.domain.stuk import LABELS
+from gateway.domain.wire import OnderdeelIn, StukIn
 from gateway.errors import Invalid
 from gateway.flows import events, intake, stukbeheer
-from gateway.flows.events import Told
-from gateway.flows.intake import GroupWish, PartWish, Twice, Wish
+from gateway.flows.intake import PartWish, Twice, Wish
 from gateway.flows.packages import Caller
 from gateway.flows.portal import Portal
 from gateway.flows.submitting import Submission
@@ -203,7 +191,7 @@ def _wish(caller: Caller, given: StukIn) -> Wish:
         given.klant, given.soort, given.jaar, given.periode,
         [_part(p) for p in given.onderdelen], caller.by, given.deadline, given.opmerking,
         given.relatiebeheerder, None, given.vervangt,
-        [GroupWish(g.personen, g.nodig or len(g.personen)) for g in given.akkoord_van],
+        intake.groups(given.akkoord_van),
     )  # fmt: skip
 
 
@@ -266,65 +254,4 @@ async def told(portal: Portal, firm: Firm, id: UUID) -> dict[str, Any]:
     found = await events.status(portal, firm, id)
     if found is None:
         raise Problem(404)
-    return of_told(found).model_dump(mode="json")
-
-
-def of_told(told: Told) -> StukUit:
-    """A stuk as it goes over the wire."""
-    stuk, shown = told.stuk, LABELS[told.stuk.state]
-    return StukUit(
-        id=stuk.id,
-        klant=stuk.klant,
-        soort=stuk.soort,
-        jaar=stuk.jaar,
-        periode=stuk.periode,
-        deadline=stuk.deadline,
-        staat=stuk.state,
-        omschrijving=shown.label,
-        aan_zet=shown.actor,
-        manifest=stuk.manifest,
-        vervangt=stuk.replaces,
-        klaargezet_door=stuk.put_up_by,
-        klaargezet=stuk.created_at,
-        gewijzigd=stuk.changed_at,
-        onderdelen=_parts(told),
-        akkoorden=[
-            AkkoordUit(
-                gebruikersnaam=g.username, handeling=g.akkoord.act, op=g.akkoord.at,
-                bevestigd=g.akkoord.confirmed_at, manifest=g.akkoord.manifest, reden=g.reason,
-            )
-            for g in told.given
-        ],
-        verzendingen=_sent(told),
-    )  # fmt: skip
-
-
-def _parts(told: Told) -> Sequence[OnderdeelUit]:
-    return [
-        OnderdeelUit(nummer=p.number, rol=p.role, naam=n, lengte=p.length, sha256=p.sha256)
-        for p, n in zip(told.parts, told.names, strict=True)
-    ]
-
-
-def _sent(told: Told) -> Sequence[VerzendingUit]:
-    return [
-        VerzendingUit(
-            bestemming=s.delivery.destination,
-            ontvanger=s.delivery.receiver,
-            staat=s.delivery.state,
-            kenmerk=s.delivery.kenmerk,
-            aanleverkenmerk=s.delivery.aanleverkenmerk,
-            statussen=[_status(m) for m in s.statuses],
-        )
-        for s in told.sent
-    ]
-
-
-def _status(melding: Statusmelding) -> StatusUit:
-    return StatusUit(
-        code=melding.statuscode,
-        op=melding.tijdstempel,
-        omschrijving=melding.omschrijving,
-        foutcode=melding.foutcode or "",
-        foutbeschrijving=melding.foutbeschrijving or "",
-    )
+    return events.standing(found)

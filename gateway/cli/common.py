@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from gateway import app, log, settings
+from gateway.domain import package
 from gateway.domain.firm import Firm
 from gateway.errors import Invalid, PortalError
 from gateway.flows.portal import Portal
@@ -55,7 +56,7 @@ def for_firm(
         async with app.opened(found) as portal:
             return await act(portal, firm) or {}
 
-    tell(as_json, {"ok": True, **run(go())}, done)
+    tell(as_json, {"ok": True, **run(go(), as_json)}, done)
 
 
 def of_firms(
@@ -75,12 +76,18 @@ def of_firms(
     return run(go())
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """The result; a fault of the portal's ends the command, 1 for bad input and 2 for the rest."""
+def run(work: Coroutine[Any, Any, T], as_json: bool = False) -> T:
+    """The result; a fault of the portal's ends the command, 1 for bad input and 2 for the rest.
+    Bad input is told on stderr, with as_json on stdout, by fields as packages call them."""
     try:
         return asyncio.run(work)
     except Invalid as e:
-        fail("\n".join(f"{field}: {fault}" for field, fault in e.faults.items()), code=1)
+        faults = {package.field(field): fault for field, fault in e.faults.items()}
+        if as_json:
+            told = [{"veld": field, "melding": fault} for field, fault in faults.items()]
+            print(json.dumps({"ok": False, "fouten": told}, ensure_ascii=False))
+            raise typer.Exit(1) from None
+        fail("\n".join(f"{field}: {fault}" for field, fault in faults.items()), code=1)
     except PortalError as e:
         fail(str(e))
 

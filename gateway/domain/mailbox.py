@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from lxml import etree
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from gateway.domain import package
@@ -339,27 +338,3 @@ def _field(key: str, names: Sequence[str]) -> str:
     if not number.isdigit() or int(number) >= len(names):
         return package.field(key)
     return f"{names[int(number)]}, {package.field(rest)}" if rest else names[int(number)]
-
-
-_ONE = {
-    "onderdelen": "onderdeel", "akkoorden": "akkoord", "verzendingen": "verzending",
-    "statussen": "status",
-}  # fmt: skip
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def as_xml(name: str, members: Mapping[str, Any]) -> bytes:
-    """JSON's members as elements; each of a list as an element of its singular."""
-    root = etree.Element(name)
-    _fill(root, members)
-    return etree.tostring(root, encoding="UTF-8", xml_declaration=True, pretty_print=True)
-
-
-def _fill(element: etree._Element, members: Mapping[str, Any]) -> None:
-    for key, value in members.items():
-        inner = etree.SubElement(element, key)
-        if isinstance(value, list):
-            for one in value:
-                _fill(etree.SubElement(inner, _ONE.get(key, "item")), one)
-        elif value is not None:
-            inner.text = _NO_XML.sub("", str(value))

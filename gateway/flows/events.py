@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from gateway.domain.firm import Firm
 from gateway.domain.package import EVENTS
 from gateway.domain.sbr import Statusmelding
+from gateway.domain.stuk import LABELS
 from gateway.flows.portal import Portal
 from gateway.store import deliveries, events, persons, stukken
 from gateway.store.database import Connection
@@ -74,6 +76,59 @@ async def _given(portal: Portal, c: Connection, akkoord: Akkoord) -> Given:
     sealed = akkoord.reason_sealed
     reason = portal.keys.open("reason", sealed) if sealed else ""
     return Given(akkoord, person.username if person else "", reason)
+
+
+def standing(told: Told) -> dict[str, Any]:
+    """A stuk as it goes over the wire and into a return message (api.models.StukUit)."""
+    stuk, shown = told.stuk, LABELS[told.stuk.state]
+    return {
+        "id": str(stuk.id),
+        "klant": stuk.klant,
+        "soort": stuk.soort,
+        "jaar": stuk.jaar,
+        "periode": stuk.periode,
+        "deadline": _at(stuk.deadline),
+        "staat": str(stuk.state),
+        "omschrijving": shown.label,
+        "aan_zet": str(shown.actor),
+        "manifest": stuk.manifest,
+        "vervangt": str(stuk.replaces) if stuk.replaces else None,
+        "klaargezet_door": stuk.put_up_by,
+        "klaargezet": _at(stuk.created_at),
+        "gewijzigd": _at(stuk.changed_at),
+        "onderdelen": [
+            {"nummer": p.number, "rol": str(p.role), "naam": n, "lengte": p.length,
+             "sha256": p.sha256}
+            for p, n in zip(told.parts, told.names, strict=True)
+        ],
+        "akkoorden": [
+            {"gebruikersnaam": g.username, "handeling": g.akkoord.act, "op": _at(g.akkoord.at),
+             "bevestigd": _at(g.akkoord.confirmed_at), "manifest": g.akkoord.manifest,
+             "reden": g.reason}
+            for g in told.given
+        ],
+        "verzendingen": [
+            {"bestemming": s.delivery.destination, "ontvanger": s.delivery.receiver,
+             "staat": str(s.delivery.state), "kenmerk": s.delivery.kenmerk,
+             "aanleverkenmerk": s.delivery.aanleverkenmerk,
+             "statussen": [_status(m) for m in s.statuses]}
+            for s in told.sent
+        ],
+    }  # fmt: skip
+
+
+def _status(melding: Statusmelding) -> dict[str, Any]:
+    return {
+        "code": melding.statuscode,
+        "op": _at(melding.tijdstempel),
+        "omschrijving": melding.omschrijving,
+        "foutcode": melding.foutcode or "",
+        "foutbeschrijving": melding.foutbeschrijving or "",
+    }
+
+
+def _at(moment: date | datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
 async def since(

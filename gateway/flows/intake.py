@@ -19,6 +19,7 @@ from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
 from gateway.domain.soort import Route, Soort
 from gateway.domain.stuk import REPLACEABLE, Part, Role, State, manifest
+from gateway.domain.wire import AkkoordRegelIn
 from gateway.domain.xbrl import checks, summary
 from gateway.domain.xbrl import instance as xbrl
 from gateway.errors import Invalid, PortalError, SourceError
@@ -50,6 +51,11 @@ class GroupWish:
 
     people: Sequence[str]
     need: int = 1
+
+
+def groups(given: Sequence[AkkoordRegelIn]) -> list[GroupWish]:
+    """The rule as a package says it: without a number it is all of them."""
+    return [GroupWish(g.personen, g.nodig or len(g.personen)) for g in given]
 
 
 @dataclass(frozen=True, slots=True)

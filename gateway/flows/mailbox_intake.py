@@ -262,7 +262,7 @@ class Taking:
             try:
                 async with aclosing(self._pieces(file.id)) as pieces:
                     sha256 = await submission.take(
-                        number, file.name, pieces, sums.get(file.name, "")
+                        number, file.name, pieces, sums.get(file.name) or ""
                     )
                 hashes.append(f"{wish.parts[number].role}:{sha256}")
             except Invalid as e:
@@ -285,6 +285,7 @@ class Taking:
             asked.klant, asked.soort, asked.jaar or 0, asked.periode,
             [PartWish(self._role(f.name), "", "") for f in files], self.at.by, note.deadline,
             note.opmerking, note.relatiebeheerder, None, note.vervangt,
+            intake.groups(note.akkoord_van),
         )  # fmt: skip
 
     async def _refuse_same(self, content: str) -> None:

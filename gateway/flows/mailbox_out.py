@@ -6,18 +6,15 @@ its worker died before the cursor moved: it has the same name, and says what is 
 
 import json
 from collections.abc import AsyncIterator
-from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from gateway import log
 from gateway.domain import mailbox as rules
+from gateway.domain import members
 from gateway.domain.firm import Firm
 from gateway.domain.mailbox import Mailbox
-from gateway.domain.stuk import LABELS
 from gateway.errors import SourceError
 from gateway.flows import events
-from gateway.flows.events import Told
 from gateway.flows.mailbox import opened
 from gateway.flows.mailbox_intake import Away, Opened
 from gateway.flows.portal import Portal
@@ -81,11 +78,11 @@ async def _tell(at: Opened, stuk: UUID, stem: str) -> None:
     told = await events.status(at.portal, at.firm, stuk)
     if told is None:
         return
-    said = members(told)
+    said = events.standing(told)
     data = json.dumps(said, ensure_ascii=False, indent=1).encode()
     await _put(at, f"{rules.plain(stem)}.{stuk}.status.json", data)
     if at.box.xml:
-        await _put(at, f"{rules.plain(stem)}.{stuk}.status.xml", rules.as_xml("stuk", said))
+        await _put(at, f"{rules.plain(stem)}.{stuk}.status.xml", members.document("stuk", said))
 
 
 async def _put(at: Opened, name: str, data: bytes) -> None:
@@ -94,51 +91,3 @@ async def _put(at: Opened, name: str, data: bytes) -> None:
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:
     yield data
-
-
-def members(told: Told) -> dict[str, Any]:
-    """How a stuk stands, with the members of the REST interface (api.models.StukUit)."""
-    stuk, shown = told.stuk, LABELS[told.stuk.state]
-    return {
-        "id": str(stuk.id),
-        "klant": stuk.klant,
-        "soort": stuk.soort,
-        "jaar": stuk.jaar,
-        "periode": stuk.periode,
-        "deadline": _at(stuk.deadline),
-        "staat": str(stuk.state),
-        "omschrijving": shown.label,
-        "aan_zet": str(shown.actor),
-        "manifest": stuk.manifest,
-        "vervangt": str(stuk.replaces) if stuk.replaces else None,
-        "klaargezet_door": stuk.put_up_by,
-        "klaargezet": _at(stuk.created_at),
-        "gewijzigd": _at(stuk.changed_at),
-        "onderdelen": [
-            {"nummer": p.number, "rol": str(p.role), "naam": n, "lengte": p.length,
-             "sha256": p.sha256}
-            for p, n in zip(told.parts, told.names, strict=True)
-        ],
-        "akkoorden": [
-            {"gebruikersnaam": g.username, "handeling": g.akkoord.act, "op": _at(g.akkoord.at),
-             "bevestigd": _at(g.akkoord.confirmed_at), "manifest": g.akkoord.manifest,
-             "reden": g.reason}
-            for g in told.given
-        ],
-        "verzendingen": [
-            {"bestemming": s.delivery.destination, "ontvanger": s.delivery.receiver,
-             "staat": str(s.delivery.state), "kenmerk": s.delivery.kenmerk,
-             "aanleverkenmerk": s.delivery.aanleverkenmerk,
-             "statussen": [
-                 {"code": m.statuscode, "op": _at(m.tijdstempel),
-                  "omschrijving": m.omschrijving, "foutcode": m.foutcode or "",
-                  "foutbeschrijving": m.foutbeschrijving or ""}
-                 for m in s.statuses
-             ]}
-            for s in told.sent
-        ],
-    }  # fmt: skip
-
-
-def _at(moment: date | datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None

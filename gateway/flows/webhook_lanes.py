@@ -3,7 +3,8 @@
 The worker takes new events over for each webhook, in the order of their numbers, and moves the
 webhook's cursor in the same transaction. From then on each event is delivered at least once:
 those of one stuk one after the other, those of different stukken independently. An event that was
-sent while its worker died, before that could be noted, is sent again under the same id.
+sent while its worker died, before that could be noted, is sent again under the same id, and the
+same to the byte.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from gateway.connector.context import Context
 from gateway.domain import webhook as rules
 from gateway.domain.firm import Firm
 from gateway.domain.package import EVENTS
+from gateway.domain.stuk import State
 from gateway.errors import ConfigInvalid, PortalError
 from gateway.flows.events import told
 from gateway.flows.portal import Portal
@@ -204,8 +207,9 @@ class Lanes:
 
     async def _send(self, one: Claimed, event: Event | None) -> None:
         """One attempt. Raises _Failed."""
-        if event is None:
+        if event is None or one.staat is None:
             raise _Failed("internal", f"no event {one.number}")
+        event = replace(event, state=State(one.staat))
         body = json.dumps(told(event), ensure_ascii=False, separators=(",", ":")).encode()
         id = rules.message_id(one.webhook, one.number)
         try:

@@ -168,7 +168,7 @@ async def due(c: Connection, now: datetime) -> dict[UUID, int]:
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """An event that this worker delivers, with where it goes. `tries` counts this one, and tells
-    later whether it still is this one."""
+    later whether it still is this one. staat: of the stuk at the first try; None: it is gone."""
 
     webhook: UUID
     number: int
@@ -176,6 +176,7 @@ class Claimed:
     created_at: datetime
     url: str
     secret_sealed: str
+    staat: str | None
 
 
 async def claim(c: Connection, webhook: UUID, now: datetime, again_at: datetime) -> Claimed | None:
@@ -186,11 +187,13 @@ async def claim(c: Connection, webhook: UUID, now: datetime, again_at: datetime)
     stay.
     """
     row = await c.fetchrow(
-        "update webhook_event u set tries = u.tries + 1, due_at = $3 from webhook w"
+        "update webhook_event u set tries = u.tries + 1, due_at = $3, staat = coalesce(u.staat,"
+        "  (select s.state from stuk s where s.firm = u.firm and s.id = u.subject::uuid))"
+        " from webhook w"
         " where w.firm = u.firm and w.id = u.webhook and u.webhook = $2 and u.number = ("
         f"  select e.number from webhook_event e where e.webhook = $2 and {_FREE}"
         "  order by e.tries, e.due_at, e.number limit 1 for update skip locked"
-        ") returning u.webhook, u.number, u.tries, u.created_at, w.url, w.secret_sealed",
+        ") returning u.webhook, u.number, u.tries, u.created_at, w.url, w.secret_sealed, u.staat",
         now,
         webhook,
         again_at,

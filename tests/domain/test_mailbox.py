@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 from pydantic import ValidationError
 
-from gateway.domain import mailbox, sidecar, xml
+from gateway.domain import mailbox, sidecar
 from gateway.domain.mailbox import File, Mailbox, bundles, is_ready
 from gateway.domain.sidecar import Sidecar
 from gateway.domain.stuk import Role
@@ -188,8 +188,8 @@ def test_a_note_in_json_and_in_xml_say_the_same():
     in_xml = (
         "<stuk xmlns='urn:x'><klant>400100</klant><soort>ob</soort><jaar>2026</jaar>"
         "<periode>1e kwartaal</periode><deadline>2026-04-30</deadline>"
-        "<opmerking>Graag vóór vrijdag</opmerking><onderdelen><onderdeel><rol>instance</rol>"
-        "<inhoud>a.xbrl</inhoud></onderdeel></onderdelen></stuk>"
+        "<opmerking>Graag vóór vrijdag</opmerking><onderdelen><rol>instance</rol>"
+        "<inhoud>a.xbrl</inhoud></onderdelen></stuk>"
     ).encode()
     note = sidecar.of_json(b"\xef\xbb\xbf" + json.dumps(FULL).encode())
     assert sidecar.of_xml(in_xml) == note
@@ -266,13 +266,3 @@ def test_the_reason_is_in_words():
     assert text.startswith("a.xbrl is niet aangenomen door het portaal.\r\n")
     assert "- a.xbrl, inhoud: Het bestand is leeg.\r\n" in text
     assert "Postbus proef, 01-03-2026 10:05." in text
-
-
-def test_a_message_as_xml():
-    members = {"id": "1", "deadline": None, "jaar": 2026, "reden": "a\x01<b>",
-               "akkoorden": [{"naam": "x"}, {"naam": "y"}], "verzendingen": []}  # fmt: skip
-    root = xml.parse(mailbox.as_xml("stuk", members))
-    assert root.findtext("jaar") == "2026"
-    assert root.findtext("reden") == "a<b>"
-    assert [e.text for e in root.iterfind("akkoorden/akkoord/naam")] == ["x", "y"]
-    assert root.find("verzendingen") is not None

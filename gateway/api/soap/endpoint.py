@@ -5,10 +5,11 @@ from aiohttp import web
 from gateway.api import calling, problem
 from gateway.api.operation import PORTAL, PROXIES
 from gateway.api.problem import Problem
-from gateway.api.soap import faults, fields, schema, security
+from gateway.api.soap import faults, schema, security
 from gateway.api.soap.message import Kind, Message
 from gateway.api.soap.names import OURS, SOAP11
 from gateway.api.soap.operations import OPERATIONS, Call
+from gateway.domain import members
 from gateway.domain.xml import local
 
 PATH = "/soap"
@@ -61,6 +62,6 @@ async def _answered(request: web.Request, message: Message) -> web.Response:
     caller.needs(operation.scope)
     answer = await operation.handle(Call(request, portal, caller, message, element))
     envelope, body = faults.new(version)
-    fields.write(body, {f"{name}Response": answer.members})
+    members.write(body, {f"{name}Response": answer.members})
     replayed = dict(calling.REPLAYED) if answer.again else None
     return faults.out(version, envelope, headers=replayed)

@@ -4,8 +4,8 @@ from aiohttp import web
 from lxml import etree
 
 from gateway.api.problem import Problem
-from gateway.api.soap import fields
 from gateway.api.soap.names import OURS, SOAP11, Version
+from gateway.domain import members
 from gateway.domain.xml import Element
 
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -33,7 +33,7 @@ def response(version: Version, problem: Problem) -> web.Response:
     words = told.get("detail") or _said(told) or told["title"]
     if version is SOAP11:
         etree.SubElement(fault, "faultcode").text = f"s:{code}"
-        etree.SubElement(fault, "faultstring").text = fields.clean(words)
+        etree.SubElement(fault, "faultstring").text = members.clean(words)
         detail = etree.SubElement(fault, "detail")
     else:
         value = etree.SubElement(fault, f"{{{version.namespace}}}Code")
@@ -41,7 +41,7 @@ def response(version: Version, problem: Problem) -> web.Response:
         reason = etree.SubElement(fault, f"{{{version.namespace}}}Reason")
         text = etree.SubElement(reason, f"{{{version.namespace}}}Text")
         text.set(_XML_LANG, "nl")
-        text.text = fields.clean(words)
+        text.text = members.clean(words)
         detail = etree.SubElement(fault, f"{{{version.namespace}}}Detail")
     wait = problem.headers.get("Retry-After", "")
     _detail(detail, told, wait)
@@ -59,14 +59,14 @@ def _said(told: dict[str, object]) -> str:
 def _detail(detail: Element, told: dict[str, object], wait: str) -> None:
     found = etree.SubElement(detail, f"{{{OURS}}}Storing")
     shown = {"code": told["status"], "wacht": wait or None, "stuk": told.get("stuk")}
-    fields.write(found, shown)
+    members.write(found, shown)
     faults = told.get("fouten")
     if isinstance(faults, list):
         rows = etree.SubElement(found, f"{{{OURS}}}fouten")
         for row in faults:
             one = etree.SubElement(rows, f"{{{OURS}}}fout")
-            one.set("veld", fields.clean(str(row["veld"])))
-            one.text = fields.clean(str(row["melding"]))
+            one.set("veld", members.clean(str(row["veld"])))
+            one.text = members.clean(str(row["melding"]))
 
 
 def new(version: Version) -> tuple[Element, Element]:

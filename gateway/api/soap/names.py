@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from gateway.domain import members
+
 #: Of portaal.xsd and portaal.wsdl.
-OURS = "urn:mijnaccountantsportal:pakketten:v1"
+OURS = members.NAMESPACE
 XOP = "http://www.w3.org/2004/08/xop/include"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _WSS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss"

@@ -17,13 +17,13 @@ from gateway.api.models import (
     GebeurtenissenVraag,
     IntrekkenIn,
     MeldenIn,
-    StukIn,
 )
 from gateway.api.problem import Problem
 from gateway.api.soap import fields, schema
 from gateway.api.soap.message import Message
 from gateway.api.stukken import Coming
 from gateway.domain.package import Scope
+from gateway.domain.wire import StukIn
 from gateway.domain.xml import Element, child
 from gateway.errors import Invalid
 from gateway.flows import stukbeheer, uploads

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from gateway.api.soap.fields import clean
 from gateway.domain import xml
+from gateway.domain.members import clean
 from gateway.domain.xml import Element, local
 
 _HERE = Path(__file__).parent

@@ -1,0 +1,108 @@
+"""What packages say of a stuk, in the words of the field, and what is said of what is wrong.
+
+The members are the same in REST, in SOAP and in a note beside the documents of a mailbox.
+"""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from gateway.domain.stuk import Role
+
+Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+Long = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
+
+
+class Wire(BaseModel):
+    """An unknown member is a fault."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class OnderdeelIn(Wire):
+    """Een onderdeel: `bron` en `id` als het al in een bron van het kantoor staat, anders `inhoud`:
+    de naam van het deel van de multipart waar de bytes in staan. sha256: wat het moet zijn."""
+
+    rol: Role
+    bron: Short | None = None
+    id: Long | None = None
+    inhoud: Short | None = None
+    sha256: Sha256 | None = None
+
+
+class AkkoordRegelIn(Wire):
+    """Een groep die akkoord moet geven, na de groepen ervoor. nodig: hoeveel ervan; weg: allen."""
+
+    personen: list[Short] = Field(min_length=1, max_length=50)
+    nodig: int | None = Field(default=None, ge=1, le=50)
+
+
+class StukIn(Wire):
+    """Een stuk dat de klant goedkeurt. vervangt: het stuk waarvan het de plaats inneemt."""
+
+    klant: Short
+    soort: Short
+    jaar: int
+    periode: Short
+    onderdelen: list[OnderdeelIn] = Field(min_length=1, max_length=20)
+    deadline: date | None = None
+    opmerking: Long = ""
+    relatiebeheerder: Short | None = None
+    akkoord_van: list[AkkoordRegelIn] = Field(default_factory=list, max_length=10)
+    vervangt: UUID | None = None
+
+
+_NUMBER, _WHOLE = "Dit is geen getal.", "Dit is geen geheel getal."
+_DAY, _TRUTH = "Dit is geen datum (jjjj-mm-dd).", "Dit is geen true of false."
+_LIST, _OBJECT, _ID = "Dit is geen lijst.", "Dit is geen object.", "Dit is geen id."
+_ADDRESS, _CHOICE = "Dit is geen adres met http of https.", "Dit kan niet; wel: {expected}."
+
+#: By pydantic's type of error; in braces what its context holds.
+_SAID = {
+    "missing": "Dit veld ontbreekt.",
+    "extra_forbidden": "Dit veld bestaat niet.",
+    "json_invalid": "Dit is geen JSON.",
+    "string_type": "Dit is geen tekst.",
+    "string_unicode": "Dit is geen tekst.",
+    "string_too_short": "Dit heeft ten minste {min_length} tekens.",
+    "string_too_long": "Dit heeft ten hoogste {max_length} tekens.",
+    "string_pattern_mismatch": "Dit past niet op {pattern}.",
+    "too_short": "Hier staat er ten minste {min_length}.",
+    "too_long": "Hier staan er ten hoogste {max_length}.",
+    "greater_than_equal": "Dit is ten minste {ge}.",
+    "less_than_equal": "Dit is ten hoogste {le}.",
+    "enum": _CHOICE,
+    "literal_error": _CHOICE,
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _NUMBER),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
+    **dict.fromkeys(
+        ("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"),
+        _DAY,
+    ),
+    **dict.fromkeys(("uuid_type", "uuid_parsing"), _ID),
+    **dict.fromkeys(("list_type", "tuple_type"), _LIST),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
+    **dict.fromkeys(
+        ("url_type", "url_parsing", "url_scheme", "url_too_long", "url_syntax_violation"),
+        _ADDRESS,
+    ),
+}
+_OTHER = "Deze waarde kan hier niet."
+
+
+def faults(error: ValidationError, whole: str) -> dict[str, str]:
+    """Every fault by its member; values are not repeated. whole: what the fault is of that is no
+    member's."""
+    return {
+        ".".join(map(str, one["loc"])) or whole: _said(one["type"], one.get("ctx") or {})
+        for one in error.errors(include_url=False, include_input=False)
+    }
+
+
+def _said(type: str, context: dict[str, object]) -> str:
+    shown = {k: str(v).replace("' or '", "' of '") for k, v in context.items()}
+    return _SAID.get(type, _OTHER).format_map(shown)
