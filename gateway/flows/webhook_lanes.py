@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -222,7 +223,7 @@ class Lanes:
         except TimeoutError:
             raise _Failed("timeout") from None
         except aiohttp.ClientSSLError as e:
-            raise _Failed("tls", str(e)) from None
+            raise _Failed(_tls(e), str(e)) from None
         except (aiohttp.ClientError, OSError) as e:
             raise _Failed("connection", _said(e)) from None
         except Exception as e:  # whatever it is, it is this event's alone
@@ -245,6 +246,14 @@ class Lanes:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await answer.content.read(ANSWER)
             return answer.status
+
+
+def _tls(error: aiohttp.ClientSSLError) -> str:
+    """With what is wrong with the certificate, if that is it."""
+    told = getattr(error, "certificate_error", None)
+    return (
+        f"tls: {told.verify_message}" if isinstance(told, ssl.SSLCertVerificationError) else "tls"
+    )
 
 
 def _said(error: Exception) -> str:

@@ -31,6 +31,10 @@ _DURABLE = {
 _HEAD = ("run", "kills", "restarts", "stops", "booked", "lost", "twice", "unapproved",
          "uncertain", "waiting")  # fmt: skip
 ROWS = pytest.StashKey[list[tuple[str | int, ...]]]()
+#: The same of webhooks: what each receiver got, together.
+_HOOK_HEAD = ("run", "kills", "events", "requests", "repeats", "refused", "lost", "twice",
+              "changed", "disorder")  # fmt: skip
+HOOKS = pytest.StashKey[list[tuple[str | int, ...]]]()
 
 
 @pytest.fixture(scope="session")
@@ -104,13 +108,21 @@ def note(request: pytest.FixtureRequest) -> Callable[[World, Verdict], None]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """The table."""
-    rows = config.stash.get(ROWS, [])
-    if not rows:
-        return
-    totals = [sum(int(r[i]) for r in rows) for i in range(1, len(_HEAD))]
+    """The tables."""
+    for title, head, key in (
+        ("crash and chaos", _HEAD, ROWS), ("webhooks and kills", _HOOK_HEAD, HOOKS),
+    ):  # fmt: skip
+        if rows := config.stash.get(key, []):
+            _table(terminalreporter, title, head, rows)
+
+
+def _table(
+    terminal: pytest.TerminalReporter, title: str, head: tuple[str, ...],
+    rows: list[tuple[str | int, ...]],
+) -> None:  # fmt: skip
+    totals = [sum(int(r[i]) for r in rows) for i in range(1, len(head))]
     width = max(len(str(r[0])) for r in rows) + 2
-    terminalreporter.section("crash and chaos")
-    for name, *numbers in (_HEAD, *rows, ("all", *totals)):
+    terminal.section(title)
+    for name, *numbers in (head, *rows, ("all", *totals)):
         line = "".join(f"{n:>11}" for n in numbers)
-        terminalreporter.write_line(f"{name:{width}}{line}")
+        terminal.write_line(f"{name:{width}}{line}")

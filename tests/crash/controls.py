@@ -11,7 +11,7 @@ from gateway import worker
 from gateway.domain.delivery import Outcome, State
 from gateway.flows.delivering import asking, sending
 from gateway.flows.delivering.cases import Case, Works
-from gateway.store import deliveries
+from gateway.store import deliveries, webhooks
 
 
 def blind_retry() -> None:
@@ -50,4 +50,25 @@ def lazy_intent() -> None:
     PoolConnectionProxy.execute = lazy
 
 
-CONTROLS = {"blind retry": blind_retry, "lazy intent": lazy_intent}
+def note_first() -> None:
+    """An event is noted as sent before it is."""
+    claim = webhooks.claim
+
+    async def noted(c: Any, *given: Any) -> object:
+        one = await claim(c, *given)
+        if one is not None:
+            await webhooks.sent(c, one)
+        return one
+
+    webhooks.claim = noted
+
+
+def no_order() -> None:
+    """An event does not wait for the one before it of its stuk."""
+    webhooks._FREE = webhooks._FREE.partition(" and not exists")[0]
+
+
+CONTROLS = {
+    "blind retry": blind_retry, "lazy intent": lazy_intent, "note first": note_first,
+    "no order": no_order,
+}  # fmt: skip

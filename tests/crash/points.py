@@ -145,14 +145,19 @@ def _halved(pieces: Iterator[bytes]) -> Iterator[bytes]:
     die()
 
 
-def arm_statement(number: int) -> None:
-    """Die before the so-manieth statement of the process, counted from 1."""
+def arm_statement(number: int, of: str = "", *, after: bool = False) -> None:
+    """Die before the so-manieth statement of the process that has this word, counted from 1; or
+    after it, when its transaction has not ended yet."""
     count = itertools.count(1)
     execute = Connection._execute
 
-    async def deadly(*given: Any, **named: Any) -> object:
-        if next(count) == number:
+    async def deadly(self: Any, query: str, *given: Any, **named: Any) -> object:
+        mine = of in query and next(count) == number
+        if mine and not after:
             die()
-        return await execute(*given, **named)
+        result = await execute(self, query, *given, **named)
+        if mine:
+            die()
+        return result
 
     Connection._execute = deadly

@@ -26,14 +26,17 @@ CLIENTS = {"kantoor": "12345678"}
 @dataclass(frozen=True)
 class Spec:
     """A worker. config: its settings. out: file for its log. point: where it kills itself, a name
-    of `points.POINTS`. statement: it kills itself before its so-manieth SQL statement. control:
-    how it is broken, a name of `controls.CONTROLS`."""
+    of `points.POINTS`. statement: it kills itself before its so-manieth SQL statement (of: of
+    those with this word; after: after it). control: how it is broken, a name of
+    `controls.CONTROLS`."""
 
     config: Path
     out: Path
     point: str = ""
     statement: int = 0
     control: str = ""
+    of: str = ""
+    after: bool = False
 
 
 def start(spec: Spec) -> ForkServerProcess:
@@ -83,7 +86,7 @@ def _armed(spec: Spec) -> settings.Settings:
     if spec.point:
         points.arm(points.POINTS[spec.point])
     if spec.statement:
-        points.arm_statement(spec.statement)
+        points.arm_statement(spec.statement, spec.of, after=spec.after)
     if spec.control:
         controls.CONTROLS[spec.control]()
     return found

@@ -211,10 +211,12 @@ class World:
 
     # --- workers
 
-    def start(self, *, point: str = "", statement: int = 0) -> ForkServerProcess:
-        """One more worker."""
+    def start(
+        self, *, point: str = "", statement: int = 0, of: str = "", after: bool = False
+    ) -> ForkServerProcess:
+        """One more worker; see Spec."""
         spec = Spec(self.folder / "config", self.folder / "worker.log", point, statement,
-                    self.control)  # fmt: skip
+                    self.control, of, after)  # fmt: skip
         worker = process.start(spec)
         self._workers.append(worker)
         return worker

@@ -56,10 +56,11 @@ def make(
     ends: datetime = NOW + timedelta(days=365),
     usage: str | None = None,
     bits: int = 2048,
-    host: bool = False,
+    host: bool | str = False,
     critical: bool = False,
 ) -> Pair:
-    """A certificate of `issuer`, of itself when None. usage: the one key usage it has."""
+    """A certificate of `issuer`, of itself when None. usage: the one key usage it has. host: it is
+    for this machine, or for another of that name."""
     key = rsa.generate_private_key(65537, bits)
     subject = x509.Name(
         [
@@ -80,7 +81,9 @@ def make(
     if usage:
         builder = builder.add_extension(_usage(usage), critical=True)
     if host:
-        names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+        names: list[x509.GeneralName] = [x509.DNSName("localhost" if host is True else host)]
+        if host is True:
+            names.append(x509.IPAddress(ip_address("127.0.0.1")))
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if critical:
         unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")

@@ -881,6 +881,20 @@ async def test_a_stuk_that_is_withdrawn_tells_its_state_when_it_is_sent(
     assert {c.told["staat"] for c in receiver.good} == {"ingetrokken"}
 
 
+async def test_what_comes_again_is_the_same(office, proef, receiver, working):
+    """Whoever keeps ids may keep what it saw first, whatever became of the stuk since."""
+    await hook(proef, receiver)
+    receiver.act = _always(500)
+    id = await office.put_up()
+    async with working():
+        await until(lambda: receiver.came)
+        await stukbeheer.withdraw(office.portal, office.firm, id, "proef", "Verkeerde periode.")
+        receiver.act = None
+        await until(lambda: len(receiver.good) == 2)
+    assert len({(c.id, c.body) for c in receiver.came}) == 2
+    assert [c.told["staat"] for c in receiver.good] == ["te_accorderen", "ingetrokken"]
+
+
 async def test_no_proxy_of_the_environment_is_asked(office, receiver, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     lanes = Lanes(office.portal)
