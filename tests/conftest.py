@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 
 from gateway.demo.postgres import Server
 from gateway.store.migrate import migrate
@@ -59,6 +60,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _judge(report)
     return report
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that runs in this process configures logging; the next test starts anew."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from gateway.flows import events, intake, stukbeheer
 from gateway.flows.intake import PartWish, Twice, Wish
 from gateway.flows.packages import Caller
 from gateway.flows.portal import Portal
-from gateway.flows.submitting import Submission
+from gateway.flows.submitting import TWICE, Submission
 
 OPERATIONS = Operations()
 
@@ -182,7 +182,7 @@ def _contents(given: StukIn) -> dict[str, str]:
         if bool(part.inhoud) == bool(part.bron and part.id):
             faults[f"onderdelen.{i}"] = "Een onderdeel heeft een inhoud, of een bron en een id."
         elif part.inhoud and names.count(part.inhoud) > 1:
-            faults[f"onderdelen.{i}.inhoud"] = "Deze inhoud staat bij meer dan één onderdeel."
+            faults[f"onderdelen.{i}.inhoud"] = TWICE
     return faults
 
 

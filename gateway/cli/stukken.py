@@ -8,6 +8,7 @@ from uuid import UUID
 import typer
 
 from gateway.cli.common import CONFIG, DAY, FirmName, Folder, Json, for_firm
+from gateway.domain import wire
 from gateway.domain.firm import Firm
 from gateway.domain.stuk import Role
 from gateway.errors import Invalid
@@ -57,11 +58,19 @@ def stuk_put_up(
         wish = intake.Wish(
             klant, soort, jaar, periode, [_part(p) for p in part], "beheer",
             deadline.date() if deadline else None, opmerking, relatiebeheerder, None,
-            UUID(replaces) if replaces else None, [_group(a) for a in approver or ()],
+            _id(replaces, "replaces") if replaces else None, [_group(a) for a in approver or ()],
         )  # fmt: skip
         return {"stuk": str(await intake.put_up(portal, of, wish))}
 
     for_firm(config, firm, act, as_json, "put up")
+
+
+def _id(text: str, field: str = "stuk") -> UUID:
+    """Of a stuk. Raises Invalid."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Invalid({field: wire.NO_ID}) from None
 
 
 def _part(text: str) -> intake.PartWish:
@@ -92,7 +101,7 @@ def stuk_withdraw(
     """Take a stuk back, as long as nothing was sent."""
 
     async def act(portal: Portal, of: Firm) -> None:
-        await stukbeheer.withdraw(portal, of, UUID(stuk), "beheer", reason)
+        await stukbeheer.withdraw(portal, of, _id(stuk), "beheer", reason)
 
     for_firm(config, firm, act, as_json, "withdrawn")
 
@@ -107,7 +116,7 @@ def stuk_remind(
     """Send the notice again."""
 
     async def act(portal: Portal, of: Firm) -> dict[str, Any]:
-        return {"people": await stukbeheer.remind(portal, of, UUID(stuk), "beheer")}
+        return {"people": await stukbeheer.remind(portal, of, _id(stuk), "beheer")}
 
     for_firm(config, firm, act, as_json, "sent")
 
@@ -124,7 +133,7 @@ def stuk_paper(
     """Record a consent that was given on paper."""
 
     async def act(portal: Portal, of: Firm) -> dict[str, Any]:
-        state = await stukbeheer.paper(portal, of, UUID(stuk), username, "beheer", reason)
+        state = await stukbeheer.paper(portal, of, _id(stuk), username, "beheer", reason)
         return {"state": state}
 
     for_firm(config, firm, act, as_json, "recorded")
@@ -141,7 +150,7 @@ def stuk_report(
     """Tell how the fiscal package ended a stuk of the backoffice route."""
 
     async def act(portal: Portal, of: Firm) -> None:
-        await stukbeheer.report(portal, of, UUID(stuk), done, "beheer")
+        await stukbeheer.report(portal, of, _id(stuk), done, "beheer")
 
     for_firm(config, firm, act, as_json, "reported")
 
@@ -160,6 +169,6 @@ def stuk_decide(
     """Decide about a delivery of which nobody knows whether it arrived."""
 
     async def act(portal: Portal, of: Firm) -> None:
-        await stukbeheer.decide(portal, of, UUID(stuk), "beheer", reason, kenmerk=kenmerk)
+        await stukbeheer.decide(portal, of, _id(stuk), "beheer", reason, kenmerk=kenmerk)
 
     for_firm(config, firm, act, as_json, "decided")

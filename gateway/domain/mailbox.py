@@ -6,6 +6,7 @@ tells what the names do not (gateway.domain.sidecar). A note may also name files
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -158,13 +159,15 @@ class File(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """Files that belong together. documents: the leading one first. missing: names in the note
-    of files that are not there. spare: files that the note should have named."""
+    of files that are not there. spare: files that the note should have named. twice: files that it
+    names more than once."""
 
     documents: tuple[File, ...]
     note: File | None
     rule: MailRule | None
     missing: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
+    twice: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -229,11 +232,13 @@ def _bundles(
         return
     missing: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
+    twice: tuple[str, ...] = ()
     if told is not None and told.names:
         there = {f.name for f in documents}
         missing = tuple(n for n in told.names if n not in there)
         spare = tuple(f.name for f in documents if f.name not in told.names)
-    yield Bundle(tuple(documents), note, rule, missing, spare)
+        twice = tuple(n for n, count in Counter(told.names).items() if count > 1)
+    yield Bundle(tuple(documents), note, rule, missing, spare, twice)
 
 
 def is_ready(box: Mailbox, bundle: Bundle) -> bool:

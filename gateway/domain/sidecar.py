@@ -4,15 +4,18 @@ Its members are those of a stuk in the REST interface, in XML those of the SOAP 
 of an onderdeel is a file's name.
 """
 
+import contextlib
 from datetime import date
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from gateway.domain import members, wire, xml
 from gateway.domain.stuk import Role
 from gateway.domain.wire import AkkoordRegelIn, Long, Sha256, Short, Wire
-from gateway.errors import Invalid, ProtocolError
+from gateway.errors import ProtocolError
 
 #: Bytes of a note.
 MOST = 64 * 1024
@@ -52,23 +55,51 @@ class Sidecar(Wire):
         return tuple(o.inhoud for o in self.onderdelen)
 
 
-def of_json(data: bytes) -> Sidecar:
-    """Raises Invalid."""
+class Note(NamedTuple):
+    """A note that was read. When it is faulty, `said` holds no more than the files that it names,
+    so that they are not taken for something else; None when not even those can be told."""
+
+    said: Sidecar | None
+    faults: dict[str, str]
+
+
+TOO_LARGE = Note(None, {_WHOLE: "Dit bestand is te groot voor een notitie."})
+
+
+def of_json(data: bytes) -> Note:
+    """A file that is a note for its name."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return Sidecar.model_validate_json(data.removeprefix(b"\xef\xbb\xbf"))
+        return Note(Sidecar.model_validate_json(data), {})
     except ValidationError as e:
-        raise Invalid(wire.faults(e, _WHOLE)) from None
+        try:
+            members = from_json(data)
+        except ValueError:
+            members = None
+        return Note(_named(members), wire.faults(e, _WHOLE))
 
 
-def of_xml(data: bytes) -> Sidecar | None:
-    """None for XML that is no note, but a document. Raises Invalid."""
+def of_xml(data: bytes) -> Note | None:
+    """None for XML that is no note, but a document."""
     try:
         root = xml.parse(data)
     except ProtocolError:
         return None
     if xml.local(root.tag) != _ROOT:
         return None
+    found = members.of(root)
     try:
-        return Sidecar.model_validate(members.of(root))
+        return Note(Sidecar.model_validate(found), {})
     except ValidationError as e:
-        raise Invalid(wire.faults(e, _WHOLE)) from None
+        return Note(_named(found), wire.faults(e, _WHOLE))
+
+
+def _named(members: Any) -> Sidecar | None:
+    """The files that a faulty note names."""
+    parts = members.get("onderdelen") if isinstance(members, dict) else None
+    found = []
+    for part in parts if isinstance(parts, list) else ():
+        with contextlib.suppress(ValidationError):
+            named = part.get("inhoud") if isinstance(part, dict) else None
+            found.append(Onderdeel.model_validate({"rol": Role.BIJLAGE, "inhoud": named}))
+    return Sidecar(onderdelen=found[:20]) if found else None

@@ -57,7 +57,7 @@ class StukIn(Wire):
 
 _NUMBER, _WHOLE = "Dit is geen getal.", "Dit is geen geheel getal."
 _DAY, _TRUTH = "Dit is geen datum (jjjj-mm-dd).", "Dit is geen true of false."
-_LIST, _OBJECT, _ID = "Dit is geen lijst.", "Dit is geen object.", "Dit is geen id."
+_LIST, _OBJECT, NO_ID = "Dit is geen lijst.", "Dit is geen object.", "Dit is geen id."
 _ADDRESS, _CHOICE = "Dit is geen adres met http of https.", "Dit kan niet; wel: {expected}."
 
 #: By pydantic's type of error; in braces what its context holds.
@@ -83,7 +83,7 @@ _SAID = {
         ("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"),
         _DAY,
     ),
-    **dict.fromkeys(("uuid_type", "uuid_parsing"), _ID),
+    **dict.fromkeys(("uuid_type", "uuid_parsing"), NO_ID),
     **dict.fromkeys(("list_type", "tuple_type"), _LIST),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
     **dict.fromkeys(

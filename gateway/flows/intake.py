@@ -203,7 +203,7 @@ def _faults(firm: Firm, wish: Wish, soort: Soort | None, klant: Klant | None) ->
     if not 0 < len(wish.periode.strip()) <= 40:
         found["periode"] = "De periode heeft 1 tot 40 tekens."
     if len(wish.opmerking) > 2000:
-        found["opmerking"] = "De opmerking heeft ten hoogste 2000 tekens."
+        found["opmerking"] = "Dit heeft ten hoogste 2000 tekens."
     known = {e.id for e in firm.employees}
     if wish.relatiebeheerder is not None and wish.relatiebeheerder not in known:
         found["relatiebeheerder"] = "Deze medewerker staat niet in de configuratie."

@@ -17,11 +17,10 @@ from gateway.domain import mailbox as rules
 from gateway.domain import sidecar
 from gateway.domain.firm import Firm
 from gateway.domain.mailbox import Bundle, File, Mailbox
-from gateway.domain.sidecar import Sidecar
+from gateway.domain.sidecar import Note, Sidecar
 from gateway.errors import (
     AlreadyExists,
     ConditionFailed,
-    Invalid,
     NotFound,
     PermissionDenied,
     PortalError,
@@ -61,7 +60,7 @@ class Watch:
         self._clock = clock or asyncio.get_running_loop().time
         self._patient = patient
         self._seen: dict[str, _Seen] = {}
-        self.notes: dict[str, tuple[tuple[object, ...], Sidecar | None, dict[str, str]]] = {}
+        self.notes: dict[str, tuple[tuple[object, ...], Note | None]] = {}
 
     def look(self, entries: Sequence[Entry]) -> list[File]:
         """The files, and how long each has stayed the same; forgets those that are gone."""
@@ -251,26 +250,22 @@ class _Work:
             ):
                 await self._read_note(entry, kind)
             if file.id in self.watch.notes:
-                _, note, faults = self.watch.notes[file.id]
-                if kind == "json" or note is not None or faults:
-                    found[file.id] = note
+                _, note = self.watch.notes[file.id]
+                if note is not None:
+                    found[file.id] = note.said
         return found
 
     async def _read_note(self, entry: Entry, kind: str) -> None:
-        note: Sidecar | None = None
-        faults: dict[str, str] = {}
         try:
             data = await self._whole(entry)
-            if data is None:
-                if kind == "json":
-                    faults = {"notitie": "Dit bestand is te groot voor een notitie."}
-            else:
-                note = sidecar.of_json(data) if kind == "json" else sidecar.of_xml(data)
-        except Invalid as e:
-            faults = e.faults
         except Gone:
             return
-        self.watch.notes[entry.id] = version_of(entry), note, faults
+        note: Note | None = None
+        if kind == "json":
+            note = sidecar.of_json(data) if data is not None else sidecar.TOO_LARGE
+        elif data is not None:
+            note = await asyncio.to_thread(sidecar.of_xml, data)
+        self.watch.notes[entry.id] = version_of(entry), note
 
     async def _whole(self, entry: Entry) -> bytes | None:
         """A small file; None when it is not."""
@@ -322,8 +317,10 @@ class _Work:
     def _note(self, bundle: Bundle) -> tuple[Sidecar | None, dict[str, str]]:
         if bundle.note is None or bundle.note.id not in self.watch.notes:
             return None, {}
-        _, note, faults = self.watch.notes[bundle.note.id]
-        return note, {f"{bundle.note.name}, {k}": v for k, v in faults.items()}
+        _, note = self.watch.notes[bundle.note.id]
+        if note is None:
+            return None, {}
+        return note.said, {f"{bundle.note.name}, {k}": v for k, v in note.faults.items()}
 
     def _missed(self, bundle: Bundle, why: PortalError) -> None:
         log.get().warning(

@@ -24,7 +24,7 @@ from gateway.domain.soort import Soort
 from gateway.domain.stuk import Role
 from gateway.domain.xbrl import instance as xbrl
 from gateway.errors import ConditionFailed, Invalid, NotFound, PortalError, SourceError
-from gateway.flows import documents, intake, uploads
+from gateway.flows import documents, intake, submitting, uploads
 from gateway.flows.intake import PartWish, Twice, Wish
 from gateway.flows.portal import Portal
 from gateway.flows.submitting import Submission
@@ -133,8 +133,10 @@ class Taking:
 
     async def _taken(self) -> Verdict:
         bundle, rule = self.bundle, self.bundle.rule
-        faults = dict(self.faults)
-        faults |= {f"onderdelen, {n}": "Dit bestand ontbreekt." for n in bundle.missing}
+        if self.faults:
+            raise Invalid(self.faults)
+        faults = {f"onderdelen, {n}": submitting.ABSENT for n in bundle.missing}
+        faults |= {f"{n}, inhoud": submitting.TWICE for n in bundle.twice}
         faults |= {f"onderdelen, {n}": "De notitie noemt dit bestand niet." for n in bundle.spare}
         if not bundle.documents:
             faults["onderdelen"] = "Bij deze notitie hoort een document met dezelfde naam."

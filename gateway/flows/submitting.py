@@ -17,6 +17,9 @@ from gateway.flows.intake import PartWish, Wish
 from gateway.flows.portal import Portal
 from gateway.store.database import Connection
 
+ABSENT = "De inhoud van dit onderdeel ontbreekt."
+TWICE = "Deze inhoud staat bij meer dan één onderdeel."
+
 
 @dataclass(slots=True)
 class Submission:
@@ -76,9 +79,7 @@ class Submission:
         also: done in the same transaction."""
         missing = [i for i, p in enumerate(self.wish.parts) if not p.id]
         if missing:
-            raise Invalid(
-                {f"parts.{i}": "De inhoud van dit onderdeel ontbreekt." for i in missing}
-            )
+            raise Invalid({f"parts.{i}": ABSENT for i in missing})
         return await intake.put_up(self.portal, self.firm, self.wish, also)
 
 

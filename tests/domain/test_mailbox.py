@@ -11,7 +11,6 @@ from gateway.domain.mailbox import File, Mailbox, bundles, is_ready
 from gateway.domain.sidecar import Sidecar
 from gateway.domain.stuk import Role
 from gateway.domain.xbrl.instance import Period
-from gateway.errors import Invalid
 
 NAME = {"from": "name", "pattern": r"^(?P<klant>\d+)_"}
 
@@ -191,8 +190,8 @@ def test_a_note_in_json_and_in_xml_say_the_same():
         "<opmerking>Graag vóór vrijdag</opmerking><onderdelen><rol>instance</rol>"
         "<inhoud>a.xbrl</inhoud></onderdelen></stuk>"
     ).encode()
-    note = sidecar.of_json(b"\xef\xbb\xbf" + json.dumps(FULL).encode())
-    assert sidecar.of_xml(in_xml) == note
+    note, faults = sidecar.of_json(b"\xef\xbb\xbf" + json.dumps(FULL).encode())
+    assert sidecar.of_xml(in_xml) == (note, faults) == (note, {})
     assert note.names == ("a.xbrl",)
     assert note.deadline == date(2026, 4, 30)
 
@@ -211,18 +210,29 @@ def test_xml_that_is_no_note(data):
     ],
 )  # fmt: skip
 def test_a_faulty_note(data, field):
-    with pytest.raises(Invalid) as told:
-        sidecar.of_json(json.dumps(data).encode())
-    assert list(told.value.faults) == [field]
-    assert all(v.endswith(".") for v in told.value.faults.values())
+    note, faults = sidecar.of_json(json.dumps(data).encode())
+    assert note is None or note.klant == ""
+    assert list(faults) == [field]
+    assert all(v.endswith(".") for v in faults.values())
 
 
 def test_a_faulty_note_in_xml():
-    with pytest.raises(Invalid) as told:
-        sidecar.of_xml(b"<stuk><klnt>1</klnt></stuk>")
-    assert told.value.faults == {"klnt": "Dit veld bestaat niet."}
-    with pytest.raises(Invalid, match="geen JSON"):
-        sidecar.of_json(b"{")
+    assert sidecar.of_xml(b"<stuk><klnt>1</klnt></stuk>") == (
+        None, {"klnt": "Dit veld bestaat niet."}
+    )  # fmt: skip
+    assert sidecar.of_json(b"{") == (None, {"notitie": "Dit is geen JSON."})
+
+
+def test_a_faulty_note_still_names_its_files():
+    parts = [{"rol": "x", "inhoud": "a.xbrl"}, {"inhoud": 1}, "b", {"inhoud": "c.pdf"}]
+    note, faults = sidecar.of_json(json.dumps({"jaar": "x", "onderdelen": parts}).encode())
+    assert note.names == ("a.xbrl", "c.pdf")
+    assert "jaar" in faults
+    note, faults = sidecar.of_xml(
+        b"<stuk><jaar>x</jaar><onderdelen><inhoud>a.xbrl</inhoud></onderdelen></stuk>"
+    )
+    assert note.names == ("a.xbrl",)
+    assert set(faults) == {"jaar", "onderdelen.0.rol"}
 
 
 # --- what is written
