@@ -32,6 +32,8 @@ SUITES = {
     "soap": "12 13",
     "smb": "25",
     "delivery": "21 22 29 30",
+    "intake": "31 32",
+    "webhooks": "33 34",
 }
 #: Left out of the quick mode unless named: it starts a second server for one row.
 SLOW = {"smb"}

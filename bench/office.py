@@ -53,6 +53,7 @@ database: {{url: "{dsn}"}}
 sms: {{via: {{kind: simulator, url: "http://127.0.0.1:{sms}/"}}, ten_minutes: 500, day: 1000}}
 mail: {{host: 127.0.0.1, port: {smtp}, tls: none}}
 guard_file: ../attempts
+egress: {{hosts: ["127.0.0.1:*"], networks: [127.0.0.0/8]}}
 destinations:
   digipoort:
     title: Digipoort
@@ -264,8 +265,9 @@ def instance(number: str, amount: int = 0) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def opened() -> AsyncIterator[Office]:
-    """An office with its simulator, telephone and mailbox; everything ends with it."""
+async def opened(more: str = "") -> AsyncIterator[Office]:
+    """An office with its simulator, telephone and mailbox; everything ends with it. more: what
+    stands in the firm's file after its one source."""
     async with contextlib.AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="map-bench-office-")))
         home.chmod(0o711)
@@ -281,13 +283,13 @@ async def opened() -> AsyncIterator[Office]:
         os.environ["BENCH_KEY"] = "k" * 44
         found = _configured(
             home, dsn=dsn, digipoort=digipoort, sms=sms, smtp=smtp, port=free_port(),
-            pki=home / "digipoort" / "pki",
+            pki=home / "digipoort" / "pki", more=more,
         )  # fmt: skip
         portal = await stack.enter_async_context(app.opened(found))
         yield Office(home, postgres, dsn, found, portal, simulator, codes)
 
 
-def _configured(home: Path, **values: object) -> settings.Settings:
+def _configured(home: Path, more: str, **values: object) -> settings.Settings:
     config = home / "config"
     (config / "firms").mkdir(parents=True)
     (home / "office").mkdir()
@@ -295,7 +297,9 @@ def _configured(home: Path, **values: object) -> settings.Settings:
     shipped = Path(app.__file__).parents[1] / "config" / "firms"
     shutil.copytree(shipped / FIRM, config / "firms" / FIRM)
     text = (shipped / f"{FIRM}.yaml").read_text().partition("sources:")[0]
-    (config / "firms" / f"{FIRM}.yaml").write_text(text + _SOURCES.format(folder=home / "office"))
+    (config / "firms" / f"{FIRM}.yaml").write_text(
+        text + _SOURCES.format(folder=home / "office") + more
+    )
     return settings.load(config)
 
 

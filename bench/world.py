@@ -148,7 +148,8 @@ async def _documents(home: Path, seaweed: Seaweed) -> dict[str, str]:
     return signed
 
 
-def _serve(stack: contextlib.AsyncExitStack, *words: str) -> int:
+def serve(stack: contextlib.AsyncExitStack, *words: str) -> int:
+    """A process that ends with the stack; its id."""
     process = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=parent
     )
@@ -194,7 +195,7 @@ async def _portal(
     (config / "firms" / "lindehof.yaml").write_text(text + sources)
     await migrate(dsn)
     cookie = await _signed_in(config)
-    pid = _serve(stack, sys.executable, *program, "--config", str(config))
+    pid = serve(stack, sys.executable, *program, "--config", str(config))
     address = f"http://127.0.0.1:{port}/dossier"
     await _answers(f"{address}/s3/{handle('Map/10k.pdf')}", cookie)
     return Peer(pid, address, cookie)
@@ -243,7 +244,7 @@ async def _naive(stack: contextlib.AsyncExitStack, dsn: str, seaweed: Seaweed) -
     await connection.close()
     port = free_port()
     keys = (seaweed.endpoint, seaweed.access_key, seaweed.secret_key)
-    pid = _serve(stack, sys.executable, "-m", "bench.naive", str(port), dsn, *keys)
+    pid = serve(stack, sys.executable, "-m", "bench.naive", str(port), dsn, *keys)
     address = f"http://127.0.0.1:{port}/{KLANT}/Map"
     await _answers(f"{address}/10k.pdf", "sessie=x")
     return Peer(pid, address, "sessie=x")
@@ -285,5 +286,5 @@ def _nginx(
             s3=seaweed.endpoint.removeprefix("http://"),
         )
     )
-    pid = _serve(stack, binary, "-c", str(folder / "nginx.conf"), "-p", str(folder))
+    pid = serve(stack, binary, "-c", str(folder / "nginx.conf"), "-p", str(folder))
     return Peer(pid, f"http://127.0.0.1:{port}"), Peer(pid, f"http://127.0.0.1:{proxy}")
