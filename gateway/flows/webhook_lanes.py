@@ -169,42 +169,54 @@ class Lanes:
         found = []
         for firm in (portal.firms[n] for n in names if n in portal.firms):
             async with portal.db.tenant(firm.id) as c:
-                waiting = await webhooks.due(c, moment)
+                waiting = await webhooks.due(c, moment, WIDTH)
             found += [(firm, id, count) for id, count in waiting.items()]
         return found
 
     async def _lane(self, firm: Firm, id: UUID) -> None:
-        """One event after another, as long as it is this webhook's turn."""
+        """One event after another, as long as it is this webhook's turn. That one was taken in is
+        noted when the next is claimed: two commits in one."""
         clock = asyncio.get_running_loop().time
+        taken: Claimed | None = None
         for _ in range(TURN):
             begun = clock()
-            good = None if self._stopping else await self._one(firm, id)
-            if good is None:
+            one, event = await self._next(firm, id, taken)
+            taken = None
+            if one is None:
                 return
-            if good and clock() - begun <= SLOW:
+            try:
+                await self._send(one, event)
+            except _Failed as e:
+                await _failed(self._portal, firm, one, e)
+            else:
+                taken = one
+            if taken and clock() - begun <= SLOW:
                 self._good.add(id)
                 continue
             self._good.discard(id)
             if self._doubtful() > DOUBTFUL_LANES:
-                return
+                break
+        if taken:
+            await self._next(firm, id, taken, more=False)
 
-    async def _one(self, firm: Firm, id: UUID) -> bool | None:
-        """Deliver one event; whether it was taken in. None when none is due."""
-        moment = now()
+    async def _next(
+        self, firm: Firm, id: UUID, taken: Claimed | None, *, more: bool = True
+    ) -> tuple[Claimed | None, Event | None]:
+        """Note what was taken in, and claim what is due. None when nothing is, or no more is
+        wanted."""
+        if taken is None and self._stopping:
+            return None, None
+        moment, one, event = now(), None, None
         async with self._portal.db.tenant(firm.id) as c:
-            one = await webhooks.claim(c, id, moment, moment + ATTEMPT)
-            event = await events.one(c, one.number) if one else None
-        if one is None:
-            return None
-        try:
-            await self._send(one, event)
-        except _Failed as e:
-            await _failed(self._portal, firm, one, e)
-            return False
-        async with self._portal.db.tenant(firm.id) as c:
-            await webhooks.sent(c, one)
-        log.get().info("webhook_sent", **_about(firm, one))
-        return True
+            if taken is not None:
+                await webhooks.sent(c, taken)
+            if more and not self._stopping:
+                one = await webhooks.claim(c, id, moment, moment + ATTEMPT)
+            if one is not None:
+                event = await events.one(c, one.number)
+        if taken is not None:
+            log.get().info("webhook_sent", **_about(firm, taken))
+        return one, event
 
     async def _send(self, one: Claimed, event: Event | None) -> None:
         """One attempt. Raises _Failed."""

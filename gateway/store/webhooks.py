@@ -12,12 +12,15 @@ _HEARD = (
     "w.ended_at is null and exists (select from api_key k where k.package = w.package"
     " and (k.expires_at is null or k.expires_at > clock_timestamp()))"
 )
-#: An event e that is due, and not behind an earlier one of its stuk.
+#: An event e that is due, and not behind an earlier one of its stuk. Looked at one by one, in the
+#: order of the index webhook_event_next; "offset 0" keeps it from becoming a join, for which all
+#: that waits would be looked at.
 _FREE = (
-    "e.state = 'waiting' and e.due_at <= $1 and not exists ("
-    "  select from webhook_event b where b.webhook = e.webhook and b.subject = e.subject"
-    "  and b.state = 'waiting' and b.number < e.number)"
+    "e.state = 'waiting' and e.ended_at is null and e.due_at <= $1 and not exists ("
+    "  select from webhook_event b where b.firm = e.firm and b.webhook = e.webhook"
+    "  and b.subject = e.subject and b.state = 'waiting' and b.number < e.number offset 0)"
 )
+_NEXT = "order by e.tries, e.due_at, e.number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,12 @@ async def end(c: Connection, id: UUID, trouble: str) -> bool:
         "update webhook set ended_at = now() where id = $1 and ended_at is null returning true", id
     )
     if ended:
+        # In this order: `later` has the first of a stuk when it wants those behind it.
         await c.execute(
-            "update webhook_event set state = 'dead', ended_at = now(), trouble = $2"
-            " where webhook = $1 and state = 'waiting'",
+            "with mine as (select number from webhook_event where webhook = $1"
+            "  and state = 'waiting' order by number for update)"
+            " update webhook_event e set state = 'dead', ended_at = now(), trouble = $2"
+            " from mine where e.webhook = $1 and e.number = mine.number",
             id,
             trouble,
         )
@@ -155,14 +161,16 @@ async def firms_due(c: Connection, now: datetime) -> list[str]:
     return [r[0] for r in await c.fetch("select firms_with_events($1)", now)]
 
 
-async def due(c: Connection, now: datetime) -> dict[UUID, int]:
-    """Webhooks with the number of events that could go out now."""
+async def due(c: Connection, now: datetime, most: int) -> dict[UUID, int]:
+    """Webhooks with the number of events that could go out now, `most` at the most."""
     rows = await c.fetch(
-        "select e.webhook, count(*) from webhook_event e join webhook w"
-        f" on w.firm = e.firm and w.id = e.webhook where {_FREE} and {_HEARD} group by e.webhook",
+        "select w.id, (select count(*) from (select from webhook_event e"
+        f"  where e.firm = w.firm and e.webhook = w.id and {_FREE} {_NEXT} limit $2) free)"
+        f" from webhook w where {_HEARD}",
         now,
+        most,
     )
-    return {r[0]: r[1] for r in rows}
+    return {id: count for id, count in rows if count}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +199,8 @@ async def claim(c: Connection, webhook: UUID, now: datetime, again_at: datetime)
         "  (select s.state from stuk s where s.firm = u.firm and s.id = u.subject::uuid))"
         " from webhook w"
         " where w.firm = u.firm and w.id = u.webhook and u.webhook = $2 and u.number = ("
-        f"  select e.number from webhook_event e where e.webhook = $2 and {_FREE}"
-        "  order by e.tries, e.due_at, e.number limit 1 for update skip locked"
+        f"  select e.number from webhook_event e where e.webhook = $2 and {_FREE} {_NEXT}"
+        "  limit 1 for update skip locked"
         ") returning u.webhook, u.number, u.tries, u.created_at, w.url, w.secret_sealed, u.staat",
         now,
         webhook,
@@ -201,11 +209,24 @@ async def claim(c: Connection, webhook: UUID, now: datetime, again_at: datetime)
     return Claimed(**row) if row else None
 
 
+#: The row b of an event behind one that is noted.
+_BEHIND = (
+    "b.firm = n.firm and b.webhook = n.webhook and b.subject = n.subject and b.number > n.number"
+    " and b.state = 'waiting'"
+)
+#: With `noted`: what was put off behind it may go.
+_GO_ON = (
+    " go_on as (update webhook_event b set due_at = now() from noted n"
+    f" where {_BEHIND} and n.tries > 1 and b.due_at > now())"
+    " select true from noted"
+)
+
+
 async def sent(c: Connection, one: Claimed) -> bool:
     """It was taken in; False when another worker has the event since."""
     noted = await c.fetchval(
-        "update webhook_event set state = 'sent', ended_at = now(), trouble = ''"
-        " where webhook = $1 and number = $2 and tries = $3 returning true",
+        "with noted as (update webhook_event set state = 'sent', ended_at = now(), trouble = ''"
+        " where webhook = $1 and number = $2 and tries = $3 returning *)," + _GO_ON,
         one.webhook,
         one.number,
         one.tries,
@@ -214,10 +235,16 @@ async def sent(c: Connection, one: Claimed) -> bool:
 
 
 async def later(c: Connection, one: Claimed, due_at: datetime, trouble: str) -> bool:
-    """It was not; try again then. False when another worker has the event, or it has ended."""
+    """It was not; try again then. False when another worker has the event, or it has ended.
+
+    What is behind it is put off too, so that nobody looks at it again and again meanwhile.
+    """
     noted = await c.fetchval(
-        "update webhook_event set due_at = $4, trouble = $5"
-        " where webhook = $1 and number = $2 and tries = $3 and state = 'waiting' returning true",
+        "with noted as (update webhook_event set due_at = $4, trouble = $5"
+        " where webhook = $1 and number = $2 and tries = $3 and state = 'waiting' returning *),"
+        " put_off as (update webhook_event b set due_at = $4 from noted n"
+        f" where {_BEHIND} and b.due_at < $4)"
+        " select true from noted",
         one.webhook,
         one.number,
         one.tries,
@@ -230,8 +257,9 @@ async def later(c: Connection, one: Claimed, due_at: datetime, trouble: str) -> 
 async def give_up(c: Connection, one: Claimed, trouble: str) -> bool:
     """It will not be delivered; False as for `later`."""
     noted = await c.fetchval(
-        "update webhook_event set state = 'dead', ended_at = now(), trouble = $4"
-        " where webhook = $1 and number = $2 and tries = $3 and state = 'waiting' returning true",
+        "with noted as (update webhook_event set state = 'dead', ended_at = now(), trouble = $4"
+        " where webhook = $1 and number = $2 and tries = $3 and state = 'waiting' returning *),"
+        + _GO_ON,
         one.webhook,
         one.number,
         one.tries,

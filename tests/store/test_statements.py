@@ -45,7 +45,7 @@ VALUES: dict[Any, Any] = {
     State: State.ACTIVE, Limit: ACCOUNT, Klant: Klant("1", "K"),
     sessions.New: sessions.New("d", NOBODY, Stage.HALF, None, None, "", "", NOW, NOW),
     audit.Event: audit.Event("f", "e", None, None, "", "", "{}"),
-    webhooks.Claimed: webhooks.Claimed(NOBODY, 1, 1, NOW, "u", "s"),
+    webhooks.Claimed: webhooks.Claimed(NOBODY, 1, 1, NOW, "u", "s", None),
 }  # fmt: skip
 
 
