@@ -37,6 +37,7 @@ from gateway.connector.sftp.line import Line, Login, Pins, Server, private_key
 from gateway.connector.sftp.read import SftpReader
 from gateway.connector.walk import Parts, Row
 from gateway.errors import (
+    ConditionFailed,
     ConfigInvalid,
     NotFound,
     RangeNotSatisfiable,
@@ -111,6 +112,7 @@ class Sftp(Connector[SftpConfig]):
         can = Capability.RANGE | Capability.SIZE_KNOWN | Capability.MODIFIED | Capability.STREAMS
         if self._config.writable:
             can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+            can |= Capability.MOVE
         return can
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
@@ -194,6 +196,21 @@ class Sftp(Connector[SftpConfig]):
             self._calls.discard(draft)
             raise
         return await self.stat(place, id)
+
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """See Connector.move: one rename, at the server."""
+        if not self._config.writable:
+            raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound
+        new = f"{folder}/{name}" if folder else name
+        (old, _), (to, _) = self._document(place, id), self._document(place, new)
+        if version is not None:
+            raise ConditionFailed  # none was told here
+        await self._calls.run(lambda line: sftpput.move(line, old, to))
+        return await self.stat(place, new)
 
     async def aclose(self) -> None:
         """See Connector.aclose."""

@@ -31,6 +31,7 @@ from gateway.connector.webdav.document import DavReader, as_opened, part_of, sam
 from gateway.connector.webdav.put import Writer
 from gateway.connector.webdav.wire import Dav, basic, bearer, trust
 from gateway.errors import (
+    AlreadyExists,
     ConditionFailed,
     ConfigInvalid,
     NotFound,
@@ -101,6 +102,7 @@ class Webdav(Connector[WebdavConfig]):
             can |= Capability.VERSION
         if self._config.writable:
             can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+            can |= Capability.MOVE
         return can
 
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
@@ -193,6 +195,24 @@ class Webdav(Connector[WebdavConfig]):
             path, body, size=size, media_type=media_type, sha256=sha256, if_absent=if_absent
         )
         return await self.stat(place, id)
+
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """See Connector.move."""
+        if not self._config.writable:
+            raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound
+        new = f"{folder}/{name}" if folder else name
+        (path, _), (to, _) = self._document(place, id), self._document(place, new)
+        row = self._told(await self._look(path))  # MOVE would take a folder too
+        if version is not None and not same(version, row.version):
+            raise ConditionFailed
+        if path == to:
+            raise AlreadyExists
+        await self._writer.move(path, to, row.version if version is not None else None)
+        return await self.stat(place, new)
 
     async def aclose(self) -> None:
         """See Connector.aclose; the session is the context's to close."""

@@ -825,6 +825,76 @@ async def test_a_server_that_cannot_replace_says_so(
     assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"een"
 
 
+# --- moving
+
+
+async def test_a_source_that_is_not_to_be_written_to_moves_nothing(world: SshdWorld) -> None:
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    connector = await world.open()
+    assert not Capability.MOVE & connector.capabilities
+    with pytest.raises(Unsupported):
+        await connector.move(world.place, f"{PERMANENT}/a.txt", PERMANENT, "b.txt")
+
+
+async def test_links_and_folders_are_not_moved_nor_moved_onto(world: SshdWorld) -> None:
+    await world.seed(world.place, f"{PERMANENT}/map", "a.txt", b"mijn")
+    await world.seed(world.other, PERMANENT, "geheim.txt", b"GEHEIM")
+    folder, theirs = world.at(world.place, PERMANENT), world.at(world.other, PERMANENT)
+    (folder / "link.txt").symlink_to(theirs / "geheim.txt")
+    (folder / "nergens.txt").symlink_to(folder / "niets")
+    (folder / "hun").symlink_to(theirs)
+    connector = await world.open(writable=True)
+    for id in ("map", "link.txt", "nergens.txt", "hun", "hun/geheim.txt"):
+        with pytest.raises(NotFound):
+            await connector.move(world.place, f"{PERMANENT}/{id}", PERMANENT, "nieuw.txt")
+    id = f"{PERMANENT}/map/a.txt"
+    for name in ("map", "link.txt", "nergens.txt", "hun"):
+        with pytest.raises(AlreadyExists):
+            await connector.move(world.place, id, PERMANENT, name)
+    for into in ("hun", "hun/dieper", "map/a.txt"):
+        with pytest.raises(NotFound):
+            await connector.move(world.place, id, f"{PERMANENT}/{into}", "b.txt")
+    assert [e.id for e in await everything(connector, world.place)] == [id]
+    assert [p.name for p in theirs.iterdir()] == ["geheim.txt"]
+    assert sorted(p.name for p in folder.iterdir()) == ["hun", "link.txt", "map", "nergens.txt"]
+
+
+async def test_a_race_of_movers_has_one_winner(world: SshdWorld) -> None:
+    """Over two connections; nothing is lost, and nobody's document stands at two places."""
+    for n in range(8):
+        await world.seed(world.place, PERMANENT, f"{n}.txt", str(n).encode())
+    sources = [await world.open(writable=True) for _ in range(2)]
+    calls = [sources[n % 2].move(world.place, f"{PERMANENT}/{n}.txt", NESTED, "a.txt")
+             for n in range(8)]  # fmt: skip
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    (won,) = [n for n, r in enumerate(results) if not isinstance(r, AlreadyExists)]
+    assert results[won].id == f"{NESTED}/a.txt"
+    assert world.at(world.place, NESTED, "a.txt").read_bytes() == str(won).encode()
+    left = {p.name for p in world.at(world.place, PERMANENT).iterdir()}
+    assert left == {f"{n}.txt" for n in range(8) if n != won}
+
+
+class Overwriting(Plain):
+    """Renames as POSIX does, which the protocol does not want."""
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        os.replace(self.map_path(oldpath), self.map_path(newpath))
+
+
+async def test_a_server_whose_rename_overwrites(tmp_path: Path) -> None:
+    async with OtherServer(tmp_path, Overwriting) as server:
+        world = OtherWorld(server, tmp_path)
+        for name in ("a.txt", "b.txt"):
+            await world.seed(world.place, PERMANENT, name, name.encode())
+        connector = await world.open(writable=True)
+        with pytest.raises(AlreadyExists):
+            await connector.move(world.place, f"{PERMANENT}/a.txt", PERMANENT, "b.txt")
+        for name in ("a.txt", "b.txt"):
+            id = f"{PERMANENT}/{name}"
+            assert await content(connector, world.place, id) == name.encode()
+        await world.aclose()
+
+
 # --- a server that lies
 
 

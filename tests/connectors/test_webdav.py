@@ -385,6 +385,69 @@ async def test_a_folder_is_not_replaced_by_a_document(world: DavWorld) -> None:
         await connector.put(world.place, f"{PERMANENT}/Akten/a.txt", "b.txt", body(b"x"))
 
 
+# --- moving
+
+
+async def test_a_source_that_is_not_to_be_written_to_moves_nothing(world: DavWorld) -> None:
+    await world.seed(world.place, PERMANENT, "a.txt", b"a")
+    connector = await world.open()
+    assert not Capability.MOVE & connector.capabilities
+    with pytest.raises(Unsupported):
+        await connector.move(world.place, f"{PERMANENT}/a.txt", PERMANENT, "b.txt")
+
+
+@pytest.fixture(params=["apache", "wsgidav"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> DavWorld:
+    """One of the two servers."""
+    return DavWorld(request.getfixturevalue(request.param), tmp_path)
+
+
+async def test_a_folder_is_not_moved_nor_moved_onto(either: DavWorld) -> None:
+    world = either
+    for folder, name in ((f"{PERMANENT}/Akten", "a.txt"), (PERMANENT, "b.txt")):
+        await world.seed(world.place, folder, name, name.encode())
+    connector = await world.open(writable=True)
+    for id in (f"{PERMANENT}/Akten", NESTED):
+        with pytest.raises(NotFound):
+            await connector.move(world.place, id, NESTED, "c.txt")
+    id = f"{PERMANENT}/b.txt"
+    for name in ("Akten", "b.txt"):  # the document itself is there too
+        with pytest.raises(AlreadyExists):
+            await connector.move(world.place, id, PERMANENT, name)
+    with pytest.raises(SourceError):
+        await connector.move(world.place, id, f"{PERMANENT}/Akten/a.txt", "c.txt")
+    found = [e.id for e in await everything(connector, world.place)]
+    assert found == [f"{PERMANENT}/Akten/a.txt", id]
+    await world.aclose()
+
+
+async def test_another_version_comes_just_before_the_move(
+    either: DavWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server looks at the version last; it says 412 to both, and we tell which."""
+    world = either
+    await world.seed(world.place, PERMANENT, "a.txt", b"een")
+    await world.seed(world.place, PERMANENT, "b.txt", b"b")
+    connector = await world.open(writable=True)
+    id = f"{PERMANENT}/a.txt"
+    os.utime(world.at(world.place, PERMANENT, "a.txt"), (1e9, 1e9))  # Apache's ETags begin weak
+    entry = await connector.stat(world.place, id)
+    with pytest.raises(AlreadyExists):
+        await connector.move(world.place, id, PERMANENT, "b.txt", version=entry.version)
+    move = connector._writer.move
+
+    async def late(*told: Any) -> None:
+        await world.seed(world.place, PERMANENT, "a.txt", b"anders")
+        await move(*told)
+
+    monkeypatch.setattr(connector._writer, "move", late)
+    with pytest.raises(ConditionFailed):
+        await connector.move(world.place, id, NESTED, "a.txt", version=entry.version)
+    assert await content(connector, world.place, id) == b"anders"
+    assert len(await everything(connector, world.place)) == 2
+    await world.aclose()
+
+
 # --- a server that lies
 
 

@@ -2,8 +2,11 @@
 
 Nothing is overwritten that should not be: a second name for the finished file (link) fails when
 there is one already, and so does the protocol's own rename. Where a document is to be replaced,
-OpenSSH's rename does it in one step. Source: draft-ietf-secsh-filexfer-02, 6.5; [OpenSSH]
-PROTOCOL, 4.3 (posix-rename), 4.5 (hardlink), 4.6 (fsync).
+OpenSSH's rename does it in one step. A document of another account is moved by the protocol's
+rename alone: who may not link it may rename it, and whoever dies leaves it under one name.
+Source: draft-ietf-secsh-filexfer-02, 6.5; [OpenSSH] PROTOCOL, 4.3 (posix-rename), 4.5 (hardlink),
+4.6 (fsync), and sftp-server.c, process_rename: a link and an unlink, and where a file system has
+no links a look and a rename.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from gateway.connector.sftp.file import FOLDER, Path, enter, names
+from gateway.connector.sftp.file import FOLDER, Path, enter, look, names
 from gateway.connector.sftp.line import Line
 from gateway.connector.walk import ABANDONED, PARTIAL
 from gateway.errors import AlreadyExists, IntegrityError, NotFound
@@ -80,12 +83,26 @@ async def remove(line: Line, path: bytes) -> None:
 
 async def begin(line: Line, to: Path) -> Draft:
     """A new, empty file in a folder, which is made when it is not there. Raises NotFound."""
-    await enter(line, to.base)
-    for path in to.way:
-        await _enter(line.client, path)
+    await _make(line, to)
     await _sweep(line, to)
     path = bytes(to) + f"/{PARTIAL}{secrets.token_hex(16)}".encode()
     return Draft(line, await line.client.open(path, "xb", block_size=None), path)
+
+
+async def move(line: Line, old: Path, to: Path) -> None:
+    """Give a document another path, whose folder is made when it is not there. Raises NotFound,
+    AlreadyExists."""
+    await look(line, old)
+    await _make(line, to.folder)
+    if await _there(line.client, bytes(to)):  # some servers do overwrite
+        raise AlreadyExists
+    await _rename(line.client, bytes(old), bytes(to))
+
+
+async def _make(line: Line, to: Path) -> None:
+    await enter(line, to.base)
+    for path in to.way:
+        await _enter(line.client, path)
 
 
 async def _enter(client: asyncssh.SFTPClient, path: bytes) -> None:
@@ -109,8 +126,12 @@ async def _name(client: asyncssh.SFTPClient, draft: bytes, path: bytes) -> None:
     else:
         await client.remove(draft)
         return
+    await _rename(client, draft, path)
+
+
+async def _rename(client: asyncssh.SFTPClient, old: bytes, path: bytes) -> None:
     try:
-        await client.rename(draft, path)
+        await client.rename(old, path)
     except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
         if await _there(client, path):
             raise AlreadyExists from None

@@ -2,7 +2,7 @@
 
 MOVE may not overwrite when it is told so (`Overwrite: F`), which every server knows; a PUT that
 may not (`If-None-Match: *`) is not known to all, and may show half a document meanwhile.
-Source: RFC 4918, 9.3 (MKCOL), 9.7 (PUT), 9.9 (MOVE), 10.3, 10.6.
+Source: RFC 4918, 9.3 (MKCOL), 9.7 (PUT), 9.9 (MOVE), 10.3, 10.6; RFC 9110, 13.1.1 (If-Match).
 """
 
 import asyncio
@@ -12,10 +12,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256 as new_sha256
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
 from gateway.connector.walk import ABANDONED, PARTIAL, Parts
+from gateway.connector.webdav.document import same, wishes
 from gateway.connector.webdav.wire import Dav
 from gateway.errors import (
     AlreadyExists,
@@ -30,6 +32,7 @@ from gateway.errors import (
 
 _OURS = re.compile(re.escape(PARTIAL) + "[0-9a-f]{32}")
 _PATIENCE = 30.0  # seconds to take away what was not finished
+_NONE: Mapping[str, str] = MappingProxyType({})
 _AGAIN = (0.0, 1.0, 5.0)  # seconds before each try
 
 
@@ -72,6 +75,19 @@ class Writer:
                 await self._move(draft, to, overwrite=not if_absent)
         except BaseException:
             self._later(self._taken_away(draft))
+            raise
+
+    async def move(self, old: Parts, to: Parts, version: str | None) -> None:
+        """Give a document another path, whose folder is made when it is not there. version: of the
+        document that is meant; one that is weak yet (Apache's in its first second) the server does
+        not compare. Raises AlreadyExists, ConditionFailed, and what answers mean."""
+        await self._make(to[:-1])
+        try:
+            async with self._turn(to):
+                await self._move(old, to, overwrite=False, headers=wishes(0, None, version))
+        except AlreadyExists:  # one status for both
+            if version is not None and not same(version, (await self._dav.look(old)).version):
+                raise ConditionFailed from None
             raise
 
     async def aclose(self) -> None:
@@ -137,9 +153,11 @@ class Writer:
             return False
         return True
 
-    async def _move(self, draft: Parts, to: Parts, *, overwrite: bool) -> None:
+    async def _move(
+        self, draft: Parts, to: Parts, *, overwrite: bool, headers: Mapping[str, str] = _NONE
+    ) -> None:
         """Raises AlreadyExists."""
-        headers = {"Overwrite": "T" if overwrite else "F"}
+        headers = {**headers, "Overwrite": "T" if overwrite else "F"}
         try:
             # Some compare the scheme, which they do not know behind a server that ends TLS.
             for destination in (self._dav.address(to), self._dav.path(to)):
