@@ -8,8 +8,8 @@ STATIC := gateway/pages/static/vendor
 
 # Real servers and the browser that tests talk to. As root they are installed; otherwise the
 # tests that need a missing one say so and skip.
-DEBIAN := apache2-bin chromium clamav-daemon nginx-light openssh-server samba smbclient xmlsec1 \
-  default-jdk-headless libwss4j-java libxml-security-java libjaxws-java
+DEBIAN := apache2-bin chromium clamav-daemon nginx-light openssh-server samba smbclient vsftpd \
+  xmlsec1 default-jdk-headless libwss4j-java libxml-security-java libjaxws-java
 
 # One set-up at a time: `make run` and `make test` may be started together.
 ALONE := exec 9>.setup.lock; flock 9

@@ -241,8 +241,8 @@ def test_the_configurations_are_valid() -> None:
         told = Source.model_validate(source)
         registry.find(told.kind).Config.model_validate(told.options)
     assert several
-    for options in several:
-        registry.find("soap").Config.model_validate(options["options"])
+    for source in several:
+        registry.find(source.get("kind", "soap")).Config.model_validate(source["options"])
 
 
 def test_links_lead_somewhere() -> None:

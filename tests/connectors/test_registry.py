@@ -81,9 +81,9 @@ def reason(kind: str) -> str:
 
 
 def test_what_ships():
-    assert kinds()[:7] == ["cmis", "local", "s3", "sftp", "smb", "soap", "webdav"]
+    assert kinds()[:8] == ["cmis", "ftps", "local", "s3", "sftp", "smb", "soap", "webdav"]
     assert find("local") is LocalConnector
-    for kind in ("cmis", "local", "s3", "sftp", "smb", "soap", "webdav"):
+    for kind in ("cmis", "ftps", "local", "s3", "sftp", "smb", "soap", "webdav"):
         assert overview()[kind] is find(kind)
 
 

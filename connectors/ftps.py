@@ -1,0 +1,317 @@
+"""Documents on an FTP server, over TLS; never without it.
+
+A document's id is its path below the klant's place. Connections are made by this side only, and
+to the address of the control connection. Names that a server could take for another path, or for
+the end of a command, are no documents.
+
+There is no version: this protocol tells the time of a change in whole seconds, so two documents
+of one length that were written in one second would seem to be the same.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from typing import Annotated, Literal, Self
+from weakref import WeakValueDictionary
+
+from pydantic import Field, StringConstraints
+
+from gateway.connector import walk
+from gateway.connector.context import Context
+from gateway.connector.contract import (
+    Capability,
+    Connector,
+    ConnectorConfig,
+    Entry,
+    Finding,
+    Page,
+    Place,
+    Report,
+    Scope,
+)
+from gateway.connector.ftps import file as ftpsfile
+from gateway.connector.ftps import put as ftpsput
+from gateway.connector.ftps.line import BLOCK, Line, Server, Trust, has_control
+from gateway.connector.ftps.lines import Lines
+from gateway.connector.ftps.read import FtpsReader
+from gateway.connector.secret import Secret
+from gateway.connector.walk import Parts, Row
+from gateway.errors import (
+    ConfigInvalid,
+    IntegrityError,
+    NotFound,
+    RangeNotSatisfiable,
+    SourceError,
+    Unsupported,
+)
+
+_PIN = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"
+
+
+class FtpsConfig(ConnectorConfig):
+    """The options of a source of kind ftps."""
+
+    host: str = Field(pattern=r"^[A-Za-z0-9._:-]+$", description="Name or address of the server")
+    port: int = Field(21, ge=1, le=65535, description="TCP port; 990 is usual with implicit TLS")
+    tls: Literal["explicit", "implicit"] = Field(
+        "explicit", description="TLS after AUTH TLS (explicit), or from the first byte (implicit)"
+    )
+    ca: str = Field(
+        "", description="File of the authorities (PEM) for a server with a certificate of its own"
+    )
+    fingerprints: list[Annotated[str, StringConstraints(pattern=_PIN)]] = Field(
+        default=[],
+        description="SHA-256 of the certificates the server may have, in hexadecimals; any other"
+        " is refused, and who signed them does not matter",
+    )
+    path: str = Field(
+        "",
+        pattern=r"^[^\x00-\x1f\x7f\\]*$",
+        description="Folder the places are below; without a leading / below the account's own",
+    )
+    username: str = Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$", description="Who signs in")
+    password: Secret = Field(description="Password, as env:NAME or file:/path")
+    connections: int = Field(
+        12, ge=3, le=64, description="Connections at once; no more than the server lets one have"
+    )
+    writable: bool = Field(False, description="Documents may be written")
+
+
+class Ftps(Connector[FtpsConfig]):
+    """One account of a server, or a folder of it."""
+
+    kind = "ftps"
+    title = {"nl": "FTP-server (FTPS)", "en": "FTP server (FTPS)"}
+    Config = FtpsConfig
+
+    def __init__(self, config: FtpsConfig, lines: Lines) -> None:
+        self._config, self._lines = config, lines
+        self._turns: WeakValueDictionary[Parts, asyncio.Lock] = WeakValueDictionary()
+
+    @classmethod
+    async def open(cls, config: FtpsConfig, context: Context) -> Self:
+        """See Connector.open."""
+        context.egress.check_host(config.host, config.port, option="host")
+        path = "/" * config.path.startswith("/") + "/".join(_parts(config.path))
+        if not all(map(_is_plain, _parts(path))):
+            raise ConfigInvalid("a path without .. is expected", field="path")
+        password = context.secret(config.password)
+        if has_control(password):
+            raise ConfigInvalid("no password has such a character", field="password")
+        threads = context.threads(config.connections + 2)
+        ca = str(context.base / config.ca) if config.ca else ""
+        pins = frozenset(bytes.fromhex(p.replace(":", "")) for p in config.fingerprints)
+        server = Server(
+            config.host,
+            config.port,
+            config.tls == "implicit",
+            config.username,
+            path,
+            await threads.run(Trust, ca, pins),
+            context.egress,
+            context.connect_timeout,
+            password,
+        )
+        return cls(config, Lines(threads, server.sign_in, config.connections))
+
+    @property
+    def capabilities(self) -> Capability:
+        """See Connector.capabilities. Nothing is overwritten in a race of this process's own."""
+        can = Capability.RANGE | Capability.SIZE_KNOWN | Capability.MODIFIED | Capability.STREAMS
+        if self._config.writable:
+            can |= Capability.WRITE | Capability.IF_ABSENT | Capability.ATOMIC_WRITE
+            can |= Capability.MOVE
+        return can
+
+    async def check(self, scope: Scope, place: Place | None = None) -> Report:
+        """See Connector.check."""
+        findings: list[Finding] = []
+        for step in Scope:
+            try:
+                findings.append(Finding(True, step, await self._try(step, place)))
+            except SourceError as e:
+                findings.append(Finding(False, step, str(e), e.field, e.code))
+            if step is scope or not findings[-1].ok:
+                break
+        return Report(tuple(findings))
+
+    async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
+        """See Connector.list. Page.next is the id of the last document given."""
+
+        async def look(parts: Parts) -> Sequence[Row]:
+            return await self._lines.run(ftpsfile.folder, self._to(place, parts))
+
+        found = await walk.page(look, _is_plain, place.folders, page, limit)
+        if not found.entries:
+            await self._lines.run(Line.enter)
+        elif any(entry.modified is None for entry in found.entries):
+            root = self._to(place, ())
+            entries = await self._lines.run(ftpsfile.dated, root, found.entries)
+            return Page(entries, found.next)
+        return found
+
+    async def stat(self, place: Place, id: str) -> Entry:
+        """See Connector.stat."""
+        to, folder = self._document(place, id)
+        return walk.entry_of(folder, await self._lines.run(ftpsfile.look, to))
+
+    async def read(
+        self,
+        place: Place,
+        id: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+    ) -> FtpsReader:
+        """See Connector.read."""
+        to, folder = self._document(place, id)
+        if version is not None:
+            raise Unsupported("this source tells no versions")
+        if offset < 0:
+            raise RangeNotSatisfiable
+        line = await self._lines.take()
+        try:
+            coming = await self._lines.call(line, _opened, to, offset, length)
+        except BaseException:
+            self._lines.give(line)
+            raise
+        entry = walk.entry_of(folder, coming.row)
+        return FtpsReader(self._lines, line, entry, coming, offset)
+
+    async def put(
+        self,
+        place: Place,
+        folder: str,
+        name: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None = None,
+        media_type: str | None = None,
+        sha256: bytes | None = None,
+        if_absent: bool = True,
+    ) -> Entry:
+        """See Connector.put."""
+        id, to = self._target(place, folder, name)
+        draft = (*to[:-1], f"{walk.PARTIAL}{secrets.token_hex(16)}")
+        try:
+            async with self._lines.held() as line:
+                await self._lines.call(line, ftpsput.begin, draft, to, not if_absent)
+                count, digest = 0, hashlib.sha256()
+                async for block in _gathered(body):
+                    digest.update(block)
+                    count += len(block)
+                    await self._lines.call(line, Line.send, block)
+                if size is not None and count != size:
+                    raise IntegrityError(f"{count} bytes came of {size}")
+                if sha256 is not None and digest.digest() != sha256:
+                    raise IntegrityError("the bytes are not the ones that were announced")
+                await self._lines.call(line, ftpsput.end, draft, count)
+            await self._in_turn(to, ftpsput.name, draft, to, not if_absent)
+        except BaseException:
+            self._lines.later(self._discarded(draft))
+            raise
+        return await self.stat(place, id)
+
+    async def move(
+        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
+    ) -> Entry:
+        """See Connector.move: one rename, at the server."""
+        new, to = self._target(place, folder, name)
+        at, _ = self._document(place, id)
+        await self._in_turn(to, ftpsput.move, at, to, version is not None)
+        return await self.stat(place, new)
+
+    async def aclose(self) -> None:
+        """See Connector.aclose."""
+        await self._lines.aclose()
+
+    # --- how
+
+    def _to(self, place: Place, parts: Parts) -> Parts:
+        """Below the source's own folder."""
+        whole = (*_parts(place.root), *parts)
+        if not all(map(_is_plain, whole)):
+            raise NotFound
+        return whole
+
+    def _document(self, place: Place, id: str) -> tuple[Parts, Parts]:
+        """The path of a document, and its folder. NotFound outside the published part."""
+        parts = tuple(id.split("/"))
+        if not walk.fits(parts) or not place.holds(parts[:-1]):
+            raise NotFound
+        return self._to(place, parts), parts[:-1]
+
+    def _target(self, place: Place, folder: str, name: str) -> tuple[str, Parts]:
+        """The id and the path of a document that is to be there."""
+        if not self._config.writable:
+            raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound
+        id = f"{folder}/{name}" if folder else name
+        return id, self._document(place, id)[0]
+
+    async def _in_turn(self, to: Parts, work: Callable[..., None], *args: object) -> None:
+        """One of those who give a name at a time: the server looks and renames in two steps. To
+        its end, also when nobody waits: until then nobody else may look."""
+
+        async def named() -> None:
+            async with self._turns.setdefault(to, asyncio.Lock()):
+                await self._lines.run(work, *args)
+
+        await self._lines.surely(named())
+
+    async def _discarded(self, draft: Parts) -> None:
+        await self._lines.settled()
+        await self._lines.run(ftpsput.remove, draft)
+
+    async def _try(self, step: Scope, place: Place | None) -> str:
+        """One step of a check: what was found. Raises SourceError."""
+        to = self._config
+        if step is Scope.PARAMETERS:
+            return f"{to.tls} TLS, {to.username}@{to.host}:{to.port}/{to.path}"
+        if step is Scope.CONNECTIVITY:
+            await self._lines.run(Line.enter)
+            return "it answers with a certificate that is trusted, and takes our credentials"
+        if place is None:
+            raise ConfigInvalid("a klant's place is needed to try this")
+        entry = next(iter((await self.list(place, limit=1)).entries), None)
+        if step is Scope.LIST or entry is None:
+            return "the place has no documents" if entry is None else "a document was found"
+        reader = await self.read(place, entry.id)
+        try:
+            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
+        finally:
+            await reader.aclose()
+
+
+def _opened(line: Line, to: Parts, offset: int, length: int | None) -> ftpsfile.Download:
+    """Raises NotFound, RangeNotSatisfiable."""
+    row = ftpsfile.look(line, to)
+    size = row.size or 0
+    if offset >= size and offset > 0:
+        raise RangeNotSatisfiable
+    left = size - offset if length is None else min(length, size - offset)
+    return ftpsfile.Download(line, to, row, offset, left)
+
+
+def _parts(path: str) -> Parts:
+    return tuple(part for part in path.split("/") if part)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name means itself to every server; some cut blanks off a command."""
+    return walk.is_plain(name) and name == name.strip() and not has_control(name)
+
+
+async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The body in blocks of some size: each takes a thread."""
+    waiting = bytearray()
+    async for piece in body:
+        waiting += piece
+        if len(waiting) >= BLOCK:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)

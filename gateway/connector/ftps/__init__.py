@@ -1,0 +1,1 @@
+"""What an FTP server is spoken to with, over TLS only: the connections, reading, writing."""
