@@ -26,7 +26,7 @@ from gateway.errors import (
     PortalError,
     SourceError,
 )
-from gateway.flows.mailbox_intake import Away, Gone, Opened, Overtaken, Taking, Verdict
+from gateway.flows.mailbox_intake import Away, Gone, Opened, Overtaken, Taking, Verdict, version_of
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import now
 from gateway.scan import ScannerDown
@@ -77,11 +77,6 @@ class Watch:
             files.append(File(entry.id, entry.name, still))
         self.notes = {k: v for k, v in self.notes.items() if k in self._seen}
         return files
-
-
-def version_of(entry: Entry) -> tuple[object, ...]:
-    """What changes when a file does."""
-    return entry.version, entry.size, entry.modified
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +338,10 @@ class _Work:
                     await at.source.put(
                         at.place, folder, f"{name}.reden.txt", _text(text), if_absent=False
                     )
+                if entry.version is None:  # such a source compares nothing by itself
+                    now_there = await at.source.stat(at.place, entry.id)
+                    if version_of(now_there) != version_of(entry):
+                        raise ConditionFailed
                 try:
                     await at.source.move(at.place, entry.id, folder, name, version=entry.version)
                 except AlreadyExists:

@@ -87,12 +87,19 @@ class Opened:
         except SourceError as e:
             raise Away(f"reading: {e.code}") from None
         try:
+            if entry.version is None and version_of(reader.entry) != version_of(entry):
+                raise Gone("another file")  # such a source compares nothing by itself
             async for piece in reader:
                 yield piece
         except SourceError as e:
             raise Gone(f"{e.code}") from None
         finally:
             await reader.aclose()
+
+
+def version_of(entry: Entry) -> tuple[object, ...]:
+    """What changes when a file does."""
+    return entry.version, entry.size, entry.modified
 
 
 @dataclass(slots=True)

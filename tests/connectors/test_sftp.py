@@ -814,12 +814,14 @@ async def test_a_race_of_writers_has_one_winner(
 async def test_a_server_that_cannot_replace_says_so(
     world: SshdWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where there is nothing to replace, it need not."""
+
     async def none(*_: Any) -> None:
         raise asyncssh.SFTPOpUnsupported("no such thing")
 
     connector = await world.open(writable=True)
-    await connector.put(world.place, PERMANENT, "a.txt", body(b"een"))
     monkeypatch.setattr(asyncssh.SFTPClient, "posix_rename", none)
+    await connector.put(world.place, PERMANENT, "a.txt", body(b"een"), if_absent=False)
     with pytest.raises(Unsupported):
         await connector.put(world.place, PERMANENT, "a.txt", body(b"twee"), if_absent=False)
     assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"een"

@@ -1,6 +1,7 @@
 """Mailboxes: what a package drops in a folder, and what comes back."""
 
 import asyncio
+import contextlib
 import dataclasses
 import io
 import json
@@ -30,14 +31,16 @@ from gateway.domain.mailbox import Mailbox
 from gateway.domain.stuk import State
 from gateway.errors import PermissionDenied
 from gateway.flows import mailbox, mailbox_lanes, mailbox_out, people, stukbeheer
-from gateway.flows.mailbox import Round, Watch
+from gateway.flows.mailbox import Round, Watch, _Work
 from gateway.flows.mailbox_intake import Taking
 from gateway.flows.portal import Portal
 from gateway.flows.sources import Sources
 from gateway.scan import Infected, ScannerDown
 from gateway.store import mailboxes
 from tests.connectors.test_s3 import bucket, seaweed  # noqa: F401
+from tests.connectors.test_sftp import sshd  # noqa: F401
 from tests.connectors.test_smb import samba  # noqa: F401
+from tests.connectors.test_webdav import apache, wsgidav  # noqa: F401
 from tests.domain.xbrl import made
 from tests.filing.conftest import INSTANCES, KLANT
 
@@ -707,23 +710,87 @@ async def test_over_s3(office, bus, bucket, tmp_path, monkeypatch):  # noqa: F81
     await portal.sources.aclose()
 
 
+def sftp_bus(sshd: Any, name: str) -> tuple[dict[str, Any], Path]:  # noqa: F811
+    """A source, and its folder."""
+    root = sshd.path / f"{name}{os.getpid()}"
+    (root / "uit").mkdir(parents=True)
+    return {"id": "bus", "title": "B", "kind": "sftp", "categories": CATEGORY, "options": {
+        "host": "127.0.0.1", "port": sshd.port, "path": str(root), "username": sshd.user,
+        "private_key": f"file:{sshd.private('user')}", "writable": True,
+        "host_keys": [sshd.public("host_ed25519")]}}, root  # fmt: skip
+
+
+async def test_over_sftp(office, bus, sshd, tmp_path):  # noqa: F811
+    await _everything(office, bus, *sftp_bus(sshd, "bus"), tmp_path)
+
+
+@pytest.mark.parametrize("late", [(Taking, "take"), (_Work, "_away")])
+async def test_without_versions_a_file_that_changes_is_another(
+    office, bus, sshd, tmp_path, monkeypatch, late  # noqa: F811
+):  # fmt: skip
+    """Between looking and reading, and between reading and moving."""
+    name, real = f"{KLANT}_jaarrekening.pdf", getattr(*late)
+    source, root = sftp_bus(sshd, late[1])
+    async with _there(office, bus, source, root, tmp_path) as there:
+
+        async def act(self, *given):
+            there.drop(name, PDF + b"meer")
+            return await real(self, *given)
+
+        there.drop(name, PDF)
+        monkeypatch.setattr(*late, act)
+        first = len((await there.run()).took)
+        assert first == (late[1] == "_away")
+        assert there.names("uit") == [name]
+        monkeypatch.setattr(*late, real)
+        assert [t.verdict.outcome for t in (await there.run()).took] == ["stuk"]
+        assert there.names("verwerkt") == [name]
+        assert len(await there.stukken()) == first + 1
+
+
+@pytest.mark.parametrize("kind", ["apache", "wsgidav"])
+async def test_over_webdav(office, bus, kind, request, tmp_path):
+    server = request.getfixturevalue(kind)
+    (tmp_path / "wachtwoord").write_text(server.password)
+    root = server.path / f"bus{os.getpid()}"
+    (root / "uit").mkdir(parents=True)
+    for folder in (root, root / "uit"):  # for Apache, which is somebody else
+        folder.chmod(0o777)
+    source = {"id": "bus", "title": "B", "kind": "webdav", "categories": CATEGORY, "options": {
+        "url": f"{server.url}/{root.name}", "username": server.user,
+        "password": "file:wachtwoord", "etags": kind == "apache", "writable": True}}  # fmt: skip
+    await _everything(office, bus, source, root, tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def _there(
+    office: Any, bus: Bus, source: dict[str, Any], root: Path, base: Path
+) -> AsyncIterator[Bus]:
+    """The mailbox in another source, and the folder of that."""
+    firm, _ = with_bus_again(bus, source)
+    portal = await opened(office, firm, base)
+    try:
+        yield Bus(portal, firm, root, office)
+    finally:
+        await portal.sources.aclose()
+
+
 async def _everything(
     office: Any, bus: Bus, source: dict[str, Any], root: Path, base: Path
 ) -> None:
-    firm, _ = with_bus_again(bus, source)
-    there = Bus(await opened(office, firm, base), firm, root, office)
-    there.drop_ob()
-    there.drop("999_jaarrekening.pdf", PDF)
-    await there.run()
-    assert len((await there.run()).took) == 0
-    assert there.names("uit") == []
-    assert there.names("verwerkt") == ["aangifte.pdf", "aangifte.xbrl"]
-    assert there.names("fout") == ["999_jaarrekening.pdf", "999_jaarrekening.pdf.reden.txt"]
-    (id,) = await there.stukken()
-    await stukbeheer.withdraw(there.portal, firm, id, "proef", "Toch maar niet, sorry.")
-    assert await there.tell() == 1
-    assert there.names("terug") == [f"aangifte.{id}.status.json", f"aangifte.{id}.status.xml"]
-    await there.portal.sources.aclose()
+    async with _there(office, bus, source, root, base) as there:
+        there.drop_ob()
+        there.drop("999_jaarrekening.pdf", PDF)
+        await there.run()
+        assert len((await there.run()).took) == 0
+        assert there.names("uit") == []
+        assert there.names("verwerkt") == ["aangifte.pdf", "aangifte.xbrl"]
+        assert there.names("fout") == ["999_jaarrekening.pdf", "999_jaarrekening.pdf.reden.txt"]
+        assert "klant: Er is geen klant 999." in there.reason("999_jaarrekening.pdf")
+        (id,) = await there.stukken()
+        await stukbeheer.withdraw(there.portal, there.firm, id, "proef", "Toch maar niet, sorry.")
+        assert await there.tell() == 1
+        assert there.names("terug") == [f"aangifte.{id}.status.{kind}" for kind in ("json", "xml")]
 
 
 # --- the command

@@ -23,7 +23,7 @@ import asyncssh
 from gateway.connector.sftp.file import FOLDER, Path, enter, look, names
 from gateway.connector.sftp.line import Line
 from gateway.connector.walk import ABANDONED, PARTIAL
-from gateway.errors import AlreadyExists, IntegrityError, NotFound
+from gateway.errors import AlreadyExists, IntegrityError, NotFound, Unsupported
 
 _OURS = re.compile(PARTIAL.encode() + b"[0-9a-f]{32}")
 #: Bytes that are on their way to the server at a time.
@@ -59,14 +59,21 @@ class Draft:
         )
 
     async def finish(self, to: Path, replace: bool) -> None:
-        """Give it its name, when every byte is on the disk. Raises AlreadyExists."""
+        """Give it its name, when every byte is on the disk. Raises AlreadyExists, and Unsupported
+        when there is one to replace and the server cannot."""
         with contextlib.suppress(asyncssh.SFTPOpUnsupported):
             await self.file.fsync()
         await self.file.close()
-        if replace:
-            await self.line.client.posix_rename(self.path, bytes(to))
-        else:
-            await _name(self.line.client, self.path, bytes(to))
+        client, path = self.line.client, bytes(to)
+        if not replace:
+            return await _name(client, self.path, path)
+        try:
+            await client.posix_rename(self.path, path)
+        except asyncssh.SFTPOpUnsupported:
+            try:
+                await _name(client, self.path, path)
+            except AlreadyExists:
+                raise Unsupported("this server cannot replace a document") from None
 
     async def discard(self) -> None:
         """Close it and take it away."""
