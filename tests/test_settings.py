@@ -129,6 +129,23 @@ def test_check_tells_by_its_exit_code(folder: Path, tmp_path: Path, monkeypatch)
     assert runner.invoke(cli, ["config", "check", "--config", str(tmp_path)]).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    dossier: false  ", "    dossier: true  "),
+        (
+            "folder: Correspondentie}\n",
+            "folder: Correspondentie}\n      - {name: K, folder: Klaargezet}\n",
+        ),
+    ],
+)
+def test_what_packages_send_is_not_shown_in_the_dossier(folder: Path, old: str, new: str):
+    """A client would see what was refused, another klant's return among it."""
+    change(folder / "firms" / "lindehof.yaml", old, new)
+    with pytest.raises(settings.SettingsError, match="shown in the dossier"):
+        settings.load(folder, {"MAP_HOME": "/home"})
+
+
 def test_the_schema_knows_every_kind():
     told = json.loads(run("config", "schema").stdout)
     assert set(told) == {"gateway", "firm"}

@@ -168,8 +168,9 @@ def safe_part(text: str) -> bool:
 
 
 class Intake(Model):
-    """Where documents go that a package sends with a stuk: a source that can be written, and a
-    published folder in the klant's place."""
+    """Where documents go that a package sends with a stuk: a source that can be written and is not
+    shown in the dossier (what is refused may stay there), and a published folder in the klant's
+    place."""
 
     source: str
     folder: str
@@ -248,6 +249,11 @@ class Firm(Certified):
             source = self.source(self.intake.source)
             if source is None or source.category_of(tuple(self.intake.folder.split("/"))) is None:
                 raise ValueError("intake: no such source, or its folder is not published")
+            if any(s.dossier and self._shows(s, source) for s in self.sources):
+                raise ValueError(
+                    "intake: its folder is shown in the dossier, where a client would see"
+                    " what was refused; give the stukken a source of their own, `dossier: false`"
+                )
         return self
 
     @model_validator(mode="after")
@@ -264,11 +270,21 @@ class Firm(Certified):
                     continue
                 source = self.source(rule.into.source)
                 folder = tuple(rule.into.folder.split("/"))
-                if source is None or source.category_of(folder) is None:
+                if source is None or not source.dossier or source.category_of(folder) is None:
                     raise ValueError(
-                        f"mailbox {box.id}: into: no such source, or its folder is not published"
+                        f"mailbox {box.id}: into: no such source in the dossier, or its folder is"
+                        " not published"
                     )
         return self
+
+    def _shows(self, source: Source, of: Source) -> bool:
+        """Whether it publishes the intake's folder, which stands in `of`."""
+        where = [
+            (s.kind, s.place, s.places, {k: v for k, v in s.options.items() if k != "writable"})
+            for s in (source, of)
+        ]
+        folder = tuple(self.intake.folder.split("/")) if self.intake else ()
+        return where[0] == where[1] and source.category_of(folder) is not None
 
     def employee(self, id: str | None) -> Employee:
         """The employee, or the one who stands in."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from gateway import log
 from gateway.connector.contract import Entry
@@ -61,7 +61,8 @@ def groups(given: Sequence[AkkoordRegelIn]) -> list[GroupWish]:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is put up. rule: who must approve; None: anybody with a mandate. by: who puts it up.
-    approvers: the rule by usernames, group after group; it goes before `rule`."""
+    approvers: the rule by usernames, group after group; it goes before `rule`. id: the stuk's own,
+    when its documents stand in a folder of that name."""
 
     klant: str
     soort: str
@@ -75,6 +76,7 @@ class Wish:
     rule: Rule | None = None
     replaces: UUID | None = None
     approvers: Sequence[GroupWish] = ()
+    id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,16 @@ async def check_instance(firm: Firm, soort: str, name: str, data: bytes) -> None
     faults = await asyncio.to_thread(_instance_faults, read, firm.soorten[soort], "")
     if faults:
         raise Invalid({k.lstrip("."): v for k, v in faults.items()})
+
+
+async def check_owner(portal: Portal, firm: Firm, klant: Klant, soort: str, data: bytes) -> None:
+    """Whether an instance is the klant's and not there already, before it stands in a source.
+    Raises Invalid, and Twice."""
+    part = Part(1, Role.INSTANCE, "", "", "", "", len(data), hashlib.sha256(data).hexdigest())
+    read = _Read((part,), await asyncio.to_thread(_instance, data))
+    faults = await _checked(portal, firm, klant, firm.soorten[soort], read)
+    if faults:
+        raise Invalid(faults)
 
 
 async def _asked(
@@ -340,6 +352,7 @@ async def _add(
     replaced = await _replaced(c, wish)
     known = await mandates.identities(c, klant.number, soort.identity)
     fields: dict[str, object] = {
+        "id": wish.id or uuid4(),
         "klant": klant.number,
         "soort": wish.soort,
         "route": soort.route,

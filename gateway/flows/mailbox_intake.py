@@ -16,15 +16,14 @@ from gateway.connector.contract import Entry, Place
 from gateway.connector.guard import Guarded
 from gateway.domain import mailbox as rules
 from gateway.domain import sbr, upload
-from gateway.domain.firm import Firm, Source
-from gateway.domain.klant import Klant
+from gateway.domain.firm import Firm
 from gateway.domain.mailbox import Bundle, Into, Mailbox, MailRule
 from gateway.domain.sidecar import Sidecar
 from gateway.domain.soort import Soort
 from gateway.domain.stuk import Role
 from gateway.domain.xbrl import instance as xbrl
 from gateway.errors import ConditionFailed, Invalid, NotFound, PortalError, SourceError
-from gateway.flows import documents, intake, submitting, uploads
+from gateway.flows import intake, submitting, uploads
 from gateway.flows.intake import PartWish, Twice, Wish
 from gateway.flows.portal import Portal
 from gateway.flows.submitting import Submission
@@ -322,7 +321,11 @@ class Taking:
         put: list[str] = []
         for number, file in enumerate(self._order()):
             try:
-                put.append(await self._put(klant, source, into.folder, self.entries[file.id]))
+                body = uploads.Hashed(self._pieces(file.id))
+                done = await uploads.put_once(
+                    at.portal, at.firm, klant, source, into.folder, file.name, body
+                )
+                put.append(done.sha256)
             except Invalid as e:
                 faults |= {f"parts.{number}.{k}": v for k, v in e.faults.items()}
         if faults:
@@ -335,50 +338,6 @@ class Taking:
                     data={"source": source.id, "sha256": sha256, "by": at.by},
                 )  # fmt: skip
         return Verdict("document")
-
-    async def _put(self, klant: Klant, source: Source, folder: str, entry: Entry) -> str:
-        """One document; its SHA-256. One that stands there already with the same bytes is put:
-        by us, before we died, or by whoever dropped it twice."""
-        at = self.at
-        most = (at.firm.intake.most_mib if at.firm.intake else uploads.MOST_MIB) * 2**20
-        body = uploads.Hashed(self._pieces(entry.id))
-        try:
-            done = await uploads.put(
-                at.portal, at.firm, klant, source, folder, entry.name, aiter(body), most=most
-            )
-        except Invalid as e:
-            if e.faults.get("name") != uploads.TAKEN:
-                raise
-            ours = await self._hash(entry.id)
-            theirs = await self._standing(klant, source, folder, entry.name)
-            if ours not in theirs:
-                raise
-            return ours
-        return done.sha256
-
-    async def _hash(self, id: str) -> str:
-        body = uploads.Hashed(self._pieces(id))
-        async for _ in body:
-            pass
-        return body.sha256
-
-    async def _standing(
-        self, klant: Klant, source: Source, folder: str, name: str
-    ) -> Sequence[str]:
-        """SHA-256 of what stands there by that name."""
-        at = self.at
-        guarded, place = documents.at(at.portal, at.firm, source, klant)
-        found: list[str] = []
-        page: str | None = None
-        while True:
-            some = await guarded.list(Place(place.klant, place.root, (folder,)), page=page)
-            for e in some.entries:
-                if e.name == name and "/".join(e.folder) == folder:
-                    read = await documents.hashed(at.portal, at.firm, klant, source.id, e.id)
-                    found.append(read.sha256)
-            page = some.next
-            if page is None:
-                return found
 
     # --- what is written down
 

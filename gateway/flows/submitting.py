@@ -1,9 +1,12 @@
 """A stuk that comes with its documents: they go to the firm's source first, then it is put up.
 
-An instance is checked before a byte of it is written; so is everything that needs no document.
+An instance is checked before a byte of it is written, and whose it is; so is everything that needs
+no document.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -13,7 +16,7 @@ from gateway.domain.klant import Klant
 from gateway.domain.stuk import Role
 from gateway.errors import Invalid
 from gateway.flows import intake, uploads
-from gateway.flows.intake import PartWish, Wish
+from gateway.flows.intake import PartWish, Twice, Wish
 from gateway.flows.portal import Portal
 from gateway.store.database import Connection
 
@@ -34,6 +37,8 @@ class Submission:
     source: Source | None
     folder: str
     most: int
+    #: Why it is not to be put up: it is there already.
+    twice: Twice | None = None
 
     @classmethod
     async def begin(cls, portal: Portal, firm: Firm, wish: Wish) -> "Submission":
@@ -43,7 +48,8 @@ class Submission:
         if where is None and any(not p.id for p in wish.parts):
             raise Invalid({"parts": "Dit kantoor neemt geen documenten bij een stuk aan."})
         source = firm.source(where.source) if where else None
-        folder = f"{where.folder}/{uuid4()}" if where else ""
+        wish = replace(wish, id=uuid4())
+        folder = f"{where.folder}/{wish.id}" if where else ""
         most = where.most_mib * 2**20 if where else 0
         return cls(portal, firm, wish, klant, source, folder, most)
 
@@ -55,18 +61,21 @@ class Submission:
         part = self.wish.parts[number]
         if self.source is None:
             raise Invalid({"parts": "Dit kantoor neemt geen documenten bij een stuk aan."})
-        try:
-            if part.role is Role.INSTANCE:
+        if part.role is Role.INSTANCE:
+            with _of_part(number):
                 data = await _held(body)
                 await intake.check_instance(self.firm, self.wish.soort, name, data)
-                body = _again(data)
+            try:
+                await intake.check_owner(self.portal, self.firm, self.klant, self.wish.soort, data)
+            except Twice as e:
+                self.twice = e
+                return hashlib.sha256(data).hexdigest()
+            body = _again(data)
+        with _of_part(number):
             done = await uploads.put(
                 self.portal, self.firm, self.klant, self.source, self.folder, name, body,
                 most=self.most, sha256=sha256,
             )  # fmt: skip
-        except Invalid as e:
-            at = f"parts.{number}"
-            raise Invalid({f"{at}.{k}".rstrip("."): v for k, v in e.faults.items()}) from e
         parts = list(self.wish.parts)
         parts[number] = PartWish(part.role, done.source, done.entry.id)
         self.wish = replace(self.wish, parts=parts)
@@ -77,6 +86,8 @@ class Submission:
     ) -> UUID:
         """Put it up. Raises Invalid, as intake.put_up does, and for parts that did not come.
         also: done in the same transaction."""
+        if self.twice is not None:
+            raise self.twice
         missing = [i for i, p in enumerate(self.wish.parts) if not p.id]
         if missing:
             raise Invalid({f"parts.{i}": ABSENT for i in missing})
@@ -86,6 +97,16 @@ class Submission:
 def by_content(roles: Sequence[Role]) -> list[PartWish]:
     """Parts whose bytes are still to come."""
     return [PartWish(role, "", "") for role in roles]
+
+
+@contextmanager
+def _of_part(number: int) -> Iterator[None]:
+    """What is wrong there is wrong with that part."""
+    try:
+        yield
+    except Invalid as e:
+        at = f"parts.{number}"
+        raise Invalid({f"{at}.{k}".rstrip("."): v for k, v in e.faults.items()}) from e
 
 
 async def _held(body: AsyncIterator[bytes]) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway import log
-from gateway.connector.contract import Capability, Entry
+from gateway.connector.contract import Capability, Entry, Place
 from gateway.domain import media, upload
 from gateway.domain.firm import Firm, Source
 from gateway.domain.klant import Klant
@@ -53,14 +53,16 @@ class Hashed:
 
 
 async def where(portal: Portal, firm: Firm, number: str, source: str) -> tuple[Klant, Source]:
-    """The klant and the source of a document that comes. Raises Invalid."""
+    """The klant and the source of a document for a dossier. Raises Invalid."""
     async with portal.db.tenant(firm.id) as c:
         klant = await klanten.find(c, number)
     found = firm.source(source)
     faults = {} if klant else {"klant": f"Er is geen klant {number}."}
     if found is None:
         faults["bron"] = f"Er is geen bron {source}."
-    if klant is None or found is None:
+    elif not found.dossier:
+        faults["bron"] = f"De bron {source} staat niet in het dossier."
+    if klant is None or found is None or faults:
         raise Invalid(faults)
     return klant, found
 
@@ -79,18 +81,61 @@ async def put_document(
     """A package's document into a dossier. The same again is no fault: a package that lost the
     answer sends it once more. Raises as `put`."""
     firm = caller.firm
-    most = (firm.intake.most_mib if firm.intake else MOST_MIB) * 2**20
     if source.category_of(tuple(folder.split("/"))) is None:
         raise Invalid({"map": "Deze map is niet gepubliceerd."})
-    done = await put(
-        portal, firm, klant, source, folder, name, aiter(body), most=most, sha256=sha256
-    )
+    done = await put_once(portal, firm, klant, source, folder, name, body, sha256=sha256)
     async with portal.db.tenant(firm.id) as c:
         await audit.record(
             c, "document_received", firm=firm.id, klant=klant.number,
             data={"source": source.id, "sha256": done.sha256, "by": caller.by},
         )  # fmt: skip
     return done
+
+
+async def put_once(
+    portal: Portal,
+    firm: Firm,
+    klant: Klant,
+    source: Source,
+    folder: str,
+    name: str,
+    body: Hashed,
+    *,
+    sha256: str = "",
+) -> Uploaded:
+    """Write a document into a dossier. One that stands there already with the same bytes is put:
+    by us, before we died, or by whoever sent it twice. Raises as `put`."""
+    most = (firm.intake.most_mib if firm.intake else MOST_MIB) * 2**20
+    try:
+        return await put(
+            portal, firm, klant, source, folder, name, aiter(body), most=most, sha256=sha256
+        )
+    except Invalid as e:
+        if e.faults.get("name") != TAKEN:
+            raise
+        async for _ in body:
+            pass
+        async for one in _standing(portal, firm, klant, source, folder, name):
+            if one.sha256 == body.sha256 and sha256.lower() in ("", one.sha256):
+                return one
+        raise
+
+
+async def _standing(
+    portal: Portal, firm: Firm, klant: Klant, source: Source, folder: str, name: str
+) -> AsyncIterator[Uploaded]:
+    """What stands there by that name."""
+    guarded, place = documents.at(portal, firm, source, klant)
+    page: str | None = None
+    while True:
+        some = await guarded.list(Place(place.klant, place.root, (folder,)), page=page)
+        for e in some.entries:
+            if e.name == name and "/".join(e.folder) == folder:
+                read = await documents.hashed(portal, firm, klant, source.id, e.id)
+                yield Uploaded(source.id, read.entry, read.length, read.sha256)
+        page = some.next
+        if page is None:
+            return
 
 
 async def put(

@@ -76,7 +76,13 @@ sources:
     kind: local
     categories: [{{name: Stukken, folder: Stukken}}]
     options: {{path: {folder}, writable: true}}
-intake: {{source: map, folder: Stukken}}
+  - id: klaar
+    title: Klaargezet
+    kind: local
+    dossier: false
+    categories: [{{name: Klaargezet, folder: Klaargezet}}]
+    options: {{path: {folder}, writable: true}}
+intake: {{source: klaar, folder: Klaargezet}}
 """
 _REPORTS = {
     "ob": ("ob-aangifte-2026", "ValueAddedTaxOwedToBePaidBack"),

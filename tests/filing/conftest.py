@@ -85,7 +85,13 @@ sources:
     kind: local
     categories: [{{name: {{nl: Stukken, en: Documents}}, folder: Stukken}}]
     options: {{path: {folder}, writable: true}}
-intake: {{source: map, folder: Stukken}}
+  - id: klaar
+    title: Klaargezet
+    kind: local
+    dossier: false
+    categories: [{{name: Klaargezet, folder: Klaargezet}}]
+    options: {{path: {folder}, writable: true}}
+intake: {{source: klaar, folder: Klaargezet}}
 soorten:
   ob: {{payee: {{name: Voorbeeld Belastingdienst, iban: NL02ABNA0123456789}}}}
   vpb: {{route: backoffice}}

@@ -40,7 +40,7 @@ async def test_the_examples_work(proef, tmp_path):
     for kind, code in BLOCKS:
         if code.startswith(_NOT_HERE):
             continue
-        mine = code.replace("klaargezet", "map").replace("Klaargezet", "Stukken")
+        mine = code.replace("archief", "map").replace("Correspondentie", "Stukken")
         status, told = await _run(mine, kind, work, env)
         assert status == 0, f"{code}\n{told}"
         ran += 1

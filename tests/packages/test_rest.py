@@ -11,7 +11,7 @@ from gateway.api import calling, multipart, operation
 from gateway.domain import package as rules
 from gateway.domain.delivery import State as D
 from gateway.domain.package import Scope
-from gateway.flows import accordering, packages, people
+from gateway.flows import accordering, packages, people, uploads
 from tests.domain.xbrl import made
 from tests.filing.conftest import INSTANCES, KLANT
 from tests.packages.conftest import ob, ob_files
@@ -265,6 +265,7 @@ async def test_a_document_stands_in_the_firms_own_source(office, proef):
         ({"naam": "brief.pdf"}, b"", "inhoud"),
         ({"sha256": "0" * 64}, PDF, "inhoud"),
         ({"bron": "geen"}, PDF, "bron"),
+        ({"bron": "klaar", "map": "Klaargezet"}, PDF, "bron"),
         ({"map": "Prive"}, PDF, "map"),
         ({"map": "Stukken/../Prive"}, PDF, "map"),
         ({"naam": "x.zip"}, b"PK\x03\x04\x14\0\x01\0\x08\0abcdefgh", "inhoud"),
@@ -279,6 +280,46 @@ async def test_what_is_wrong_with_a_document(office, proef, change, data, field)
     assert told.status == 422, told.body
     assert set(told.faults) == {field}
     assert not [p for p in office.folder.parent.rglob("*") if p.is_file()]
+
+
+async def test_the_same_document_again_is_no_fault(office, proef):
+    """A package that lost the answer, or its key, sends it once more."""
+    where = {"bron": "map", "map": "Stukken", "naam": "brief.pdf"}
+    headers = {"Content-Type": "application/octet-stream"}
+    first, again = [
+        await proef.ask("POST", f"/klanten/{KLANT}/documenten", params=where, data=PDF * 5000,
+                        headers=headers)
+        for _ in range(2)
+    ]  # fmt: skip
+    assert (first.status, again.status) == (201, 201)
+    assert first.body == again.body
+    other = await proef.ask(
+        "POST", f"/klanten/{KLANT}/documenten", params=where, data=PDF, headers=headers
+    )
+    assert (other.status, other.faults) == (422, {"naam": uploads.TAKEN})
+    assert (office.folder / "Stukken" / "brief.pdf").read_bytes() == PDF * 5000
+
+
+async def test_the_documents_of_a_stuk_stand_in_a_folder_of_its_name(office, proef):
+    """So that operations can tell what was refused from what was not."""
+    told = await proef.put_up(ob(), ob_files())
+    folder = office.folder / "Klaargezet" / told.body["id"]
+    assert sorted(p.name for p in folder.iterdir()) == ["ob-3240.pdf", "ob-3240.xbrl"]
+
+
+@pytest.mark.parametrize("whose", ["another's", "twice"])
+async def test_an_instance_that_is_refused_is_never_written(office, proef, whose):
+    """It may be another klant's: not a byte of it comes into this one's place."""
+    files = ob_files()
+    if whose == "twice":
+        assert (await proef.put_up(ob(), ob_files())).status == 201
+    else:
+        name, data = files["aangifte"]
+        files["aangifte"] = name, data.replace(made.NUMBER.encode(), b"000000012B01")
+    before = {p for p in office.folder.parent.rglob("*") if p.suffix == ".xbrl"}
+    told = await proef.put_up(ob(), files)
+    assert told.status == (409 if whose == "twice" else 422)
+    assert {p for p in office.folder.parent.rglob("*") if p.suffix == ".xbrl"} == before
 
 
 # --- Idempotency-Key
