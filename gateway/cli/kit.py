@@ -20,7 +20,7 @@ from gateway.demo import instances
 
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 #: An omzetbelastingnummer that is right in form, of nobody.
-OB = "100000009B01"
+OB = "100000010B01"
 
 
 class Failed(Exception):
