@@ -8,7 +8,7 @@ Source: Amazon S3 API Reference (ListObjectsV2, GetObject, HeadObject, PutObject
 
 import asyncio
 import re
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, Coroutine, Sequence
 from typing import Any, Self, TypeVar
 
 from pydantic import Field
@@ -20,11 +20,8 @@ from gateway.connector.contract import (
     Connector,
     ConnectorConfig,
     Entry,
-    Finding,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.s3.object import S3Reader, entry_of, opened, wishes
 from gateway.connector.s3.sigv4 import Signer
@@ -38,7 +35,6 @@ from gateway.errors import (
     PermissionDenied,
     RangeNotSatisfiable,
     SourceError,
-    Unsupported,
 )
 
 _LONGEST_KEY = 1024  # bytes in UTF-8, S3's own limit
@@ -83,15 +79,16 @@ class S3(Connector[S3Config]):
         host = origin.host_port_subcomponent or ""
         signer = Signer(host, keys[0], keys[1], token=keys[2], region=config.region)
         path = f"/{config.bucket}/" if config.path_style else "/"
+        bucket = Bucket(context.http(), origin, path, signer)
         uploader = Uploader(
-            context.http(),
+            bucket,
             config.bucket,
             keys,
             endpoint=config.endpoint,
             region=config.region,
             path_style=config.path_style,
         )
-        return cls(config, Bucket(context.http(), origin, path, signer), uploader)
+        return cls(config, bucket, uploader)
 
     @property
     def capabilities(self) -> Capability:
@@ -103,22 +100,17 @@ class S3(Connector[S3Config]):
             can |= Capability.MOVE
         return can
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check."""
-        steps: dict[Scope, Callable[[], Awaitable[object]]] = {
-            Scope.CONNECTIVITY: self._answers,
-            Scope.LIST: lambda: self.list(_needed(place), limit=1),
-            Scope.READ: lambda: self._read_one(_needed(place)),
-        }
-        findings = [Finding(True, Scope.PARAMETERS, f"{self._bucket}{self._config.prefix}")]
-        for step in tuple(Scope)[1 : tuple(Scope).index(scope) + 1]:
-            try:
-                await steps[step]()
-            except SourceError as e:
-                findings.append(Finding(False, step, str(e), e.field, e.code))
-                break
-            findings.append(Finding(True, step, "ok"))
-        return Report(tuple(findings))
+    def target(self) -> str:
+        """See Connector.target."""
+        return f"{self._bucket}{self._config.prefix}"
+
+    async def reach(self) -> str:
+        """See Connector.reach."""
+        try:
+            await self._bucket.page(self._root(Place("", "", ())), "", 1)
+        except PermissionDenied:
+            return "it answers; these keys may not see the whole prefix"
+        return "it answers and takes our credentials"
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. Page.next is "<number of the folder>:<S3's own token>"."""
@@ -178,11 +170,7 @@ class S3(Connector[S3Config]):
         if_absent: bool = True,
     ) -> Entry:
         """See Connector.put."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        if "/" in name:
-            raise NotFound("a name is no path")
-        id = f"{folder}/{name}" if folder else name
+        id = self.new_id(folder, name)
         key = self._key(place, id)
         await self._uploader.put(
             key, body, size=size, media_type=media_type, sha256=sha256, if_absent=if_absent
@@ -197,11 +185,7 @@ class S3(Connector[S3Config]):
         it stands in both. A service that does not know the conditions of CopyObject and
         DeleteObject (SeaweedFS) is asked beforehand: there a writer of the same moment from
         another process could lose. More than 5 GB is TooLarge."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        if "/" in name:
-            raise NotFound("a name is no path")
-        new = f"{folder}/{name}" if folder else name
+        new = self.new_id(folder, name)
         key, target = self._key(place, id), self._key(place, new)
         found = await self.stat(place, id)
         if version is not None and found.version != version:
@@ -256,20 +240,6 @@ class S3(Connector[S3Config]):
         """Raises what S3 says is wrong: the answer to a HEAD has no room for its code."""
         (await self._bucket.send("GET", key, headers={"Range": "bytes=0-0"})).close()
 
-    async def _answers(self) -> None:
-        try:
-            await self._bucket.page(self._root(Place("", "", ())), "", 1)
-        except PermissionDenied:
-            return  # keys that may not see the whole prefix are keys that work
-
-    async def _read_one(self, place: Place) -> None:
-        for entry in (await self.list(place, limit=1)).entries:
-            reader = await self.read(place, entry.id)
-            try:
-                await anext(aiter(reader), b"")
-            finally:
-                await reader.aclose()
-
 
 def _origin(config: S3Config) -> URL:
     """Scheme, host and port that requests go to. Raises ConfigInvalid."""
@@ -277,12 +247,6 @@ def _origin(config: S3Config) -> URL:
     if url.path != "/" or url.query_string or not url.host:
         raise ConfigInvalid("an address without a path is expected", field="endpoint")
     return (url if config.path_style else url.with_host(f"{config.bucket}.{url.host}")).origin()
-
-
-def _needed(place: Place | None) -> Place:
-    if place is None:
-        raise ConfigInvalid("a klant's place is needed to try this")
-    return place
 
 
 def _is_plain(key: str) -> bool:

@@ -19,6 +19,7 @@ from blockbuster import blockbuster_ctx
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -322,14 +323,19 @@ def test_signatures_are_those_of_the_published_examples(
     prefix=st.text(st.characters(codec="utf-8")),
     token=st.sampled_from(["", "FwoGZXIvYXdzEJr"]),
     days=st.integers(0, 20_000),
+    media_type=st.sampled_from(["", "application/pdf"]),
 )
-def test_signatures_are_those_of_botocore(key: str, prefix: str, token: str, days: int) -> None:
+def test_signatures_are_those_of_botocore(
+    key: str, prefix: str, token: str, days: int, media_type: str
+) -> None:
     signer = Signer("s3.example.nl", "AKID", "secret", region="eu-central-1", token=token)
     path, query = f"/dossiers/{encode_path(key)}", encode_query({"prefix": prefix, "list": "2"})
     now = days * 86_400 + 3_661
-    ours = signer.headers("GET", path, query, now=now)
+    ours = signer.headers("GET", path, query, media_type=media_type, now=now)
 
     request = AWSRequest("GET", f"http://s3.example.nl{path}?{query}")
+    if media_type:
+        request.headers["Content-Type"] = media_type
     request.context["timestamp"] = ours["x-amz-date"]
     request.headers["X-Amz-Content-SHA256"] = ours["x-amz-content-sha256"]
     request.headers["X-Amz-Date"] = ours["x-amz-date"]
@@ -955,6 +961,28 @@ async def test_nothing_is_left_of_a_document_whose_sender_went_away(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+    assert await bucket.keys() == set()
+    assert await bucket.unfinished() == 0
+
+
+async def test_a_part_that_is_refused_is_told_while_the_sender_rests(
+    real: Opener, bucket: SeededBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await real(writable=True)
+    client = await source._uploader._ready()
+
+    async def refused(**_: object) -> str:
+        raise EndpointConnectionError(endpoint_url="x")
+
+    async def endless() -> AsyncIterator[bytes]:
+        for piece in _pieces(2 * PART):
+            yield piece
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(client, "upload_part", refused)
+    with pytest.raises(Unavailable):
+        async with asyncio.timeout(20):
+            await source.put(PLACE, "Documenten", "a.pdf", endless())
     assert await bucket.keys() == set()
     assert await bucket.unfinished() == 0
 

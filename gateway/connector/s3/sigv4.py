@@ -55,11 +55,20 @@ class Signer:
         self._day, self._key = "", b""
 
     def headers(
-        self, method: str, path: str, query: str = "", *, payload: str = EMPTY, now: float = 0.0
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        *,
+        payload: str = EMPTY,
+        media_type: str = "",
+        now: float = 0.0,
     ) -> dict[str, str]:
-        """Headers to send. payload: hex SHA-256 of the body; now: epoch seconds, 0: the clock."""
+        """Headers to send. payload: hex SHA-256 of the body; media_type: its Content-Type, if it
+        has one; now: epoch seconds, 0: the clock."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now or time.time()))
         headers = {
+            **({"content-type": media_type} if media_type else {}),
             "host": self._host,
             "x-amz-content-sha256": payload,
             "x-amz-date": stamp,

@@ -1,10 +1,11 @@
-"""Writes documents to S3 with aiobotocore, so that nobody sees one that is not whole.
+"""Writes documents to S3, so that nobody sees one that is not whole.
 
 Up to one part a document is one PUT, and larger ones are a multipart upload: S3 shows either
 only when it has ended well, and an upload that is given up leaves nothing.
 
-The client borrows the source's HTTP session. Left to itself it would resolve names past the
-egress policy, use the proxies of the environment and follow redirects with its signature.
+One PUT is sent by `wire`, which takes less than half of the time that aiobotocore does; the rest
+by aiobotocore. Its client borrows the source's HTTP session. Left to itself it would resolve names
+past the egress policy, use the proxies of the environment and follow redirects with its signature.
 Source: Amazon S3 API Reference (PutObject, CompleteMultipartUpload); aiobotocore 3.10.
 """
 
@@ -22,7 +23,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gateway.connector.s3.wire import failure
+from gateway.connector.s3.wire import IDLE, Bucket, failure
 from gateway.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -38,7 +39,6 @@ _NOTHING_OF_THE_MACHINE = {
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
 }
-_IDLE = 60.0  # S3 may think that long about a finished upload
 
 
 class Uploader:
@@ -46,7 +46,7 @@ class Uploader:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        wire: Bucket,
         bucket: str,
         keys: Sequence[str],
         *,
@@ -54,8 +54,8 @@ class Uploader:
         region: str,
         path_style: bool,
     ) -> None:
-        self._bucket = bucket
-        self._options: dict[str, Any] = _options(session, keys, endpoint, region, path_style)
+        self._wire, self._bucket = wire, bucket
+        self._options: dict[str, Any] = _options(wire.session, keys, endpoint, region, path_style)
         self._stack = AsyncExitStack()
         self._client: asyncio.Task[Any] | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -72,20 +72,37 @@ class Uploader:
     ) -> None:
         """Raises AlreadyExists, IntegrityError, what `body` raises, and what S3's errors mean."""
         parts = _parts(_judged(body, size, sha256))
+        first = await anext(parts)
+        try:
+            if len(first) < PART:
+                condition = {"If-None-Match": "*"} if if_absent else {}
+                async with self._turn(key):
+                    await self._wire.put(
+                        key, first, media_type=media_type or "", headers=condition
+                    )
+            else:
+                await self._large(key, first, parts, media_type, if_absent=if_absent)
+        except ConditionFailed as e:
+            raise AlreadyExists(str(e), native=e.native) from None
+
+    async def _large(
+        self,
+        key: str,
+        first: bytes,
+        rest: AsyncIterator[bytes],
+        media_type: str | None,
+        *,
+        if_absent: bool,
+    ) -> None:
         names = {"Bucket": self._bucket, "Key": key}
         kind = {"ContentType": media_type} if media_type else {}
         condition = {"IfNoneMatch": "*"} if if_absent else {}
+        client = await self._ready()
         with _translated():
-            client = await self._ready()
-            first = await anext(parts)
-            if len(first) < PART:
-                async with self._turn(key):
-                    await client.put_object(**names, **kind, **condition, Body=first)
-                return
             upload = await client.create_multipart_upload(**names, **kind)
             names["UploadId"] = upload["UploadId"]
             try:
-                done = await _sent(client, names, first, parts)
+                done = await _sent(client, names, first, rest)
                 async with self._turn(key):
                     await client.complete_multipart_upload(
                         **names, **condition, MultipartUpload={"Parts": done}
@@ -192,7 +209,7 @@ class _Borrowed:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         connect = session.timeout.sock_connect
-        self._timeout = aiohttp.ClientTimeout(sock_connect=connect, sock_read=_IDLE)
+        self._timeout = aiohttp.ClientTimeout(sock_connect=connect, sock_read=IDLE)
 
     async def request(self, method: str, **options: Any) -> aiohttp.ClientResponse:
         """As the session's own."""
@@ -217,12 +234,13 @@ async def _judged(
     body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
 ) -> AsyncIterator[bytes]:
     """The body; at its end raises IntegrityError when it is not what was promised."""
-    count, digest = 0, new_sha256()
+    count, digest = 0, new_sha256() if sha256 is not None else None
     async for piece in body:
         count += len(piece)
-        digest.update(piece)
+        if digest is not None:
+            digest.update(piece)
         yield piece
-    if size not in (None, count) or sha256 not in (None, digest.digest()):
+    if size not in (None, count) or (digest is not None and digest.digest() != sha256):
         raise IntegrityError(f"the document of {count} bytes is not the one that was promised")
 
 
@@ -240,14 +258,27 @@ async def _parts(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 async def _sent(
     client: Any, names: dict[str, str], part: bytes, rest: AsyncIterator[bytes]
 ) -> list[Any]:
-    """Upload the parts, one after the other; gives number and ETag of each."""
+    """Upload the parts, one after the other, and gather the next one meanwhile; gives number and
+    ETag of each."""
     done: list[Any] = []
-    while part or not done:
+    while part:
         number = len(done) + 1
-        answer = await client.upload_part(**names, PartNumber=number, Body=part)
+        tasks = (
+            asyncio.create_task(_next(rest)),
+            asyncio.create_task(client.upload_part(**names, PartNumber=number, Body=part)),
+        )
+        try:
+            part, answer = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
         done.append({"PartNumber": number, "ETag": answer["ETag"]})
-        part = await anext(rest, b"")
     return done
+
+
+async def _next(parts: AsyncIterator[bytes]) -> bytes:
+    return await anext(parts, b"")
 
 
 @contextmanager

@@ -7,6 +7,8 @@ Source: Amazon S3 API Reference (ListObjectsV2, Error Responses).
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from hashlib import sha256
+from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -72,6 +74,8 @@ STATUSES: Mapping[int, type[SourceError]] = {
     429: RateLimited,
 }
 
+#: Seconds that S3 may think about what was written.
+IDLE = 60.0
 _FIELDS = ("Key", "Size", "LastModified", "ETag")
 _LONGEST_LISTING = 4 * 1024 * 1024  # 1,000 of the longest keys, each byte written as %XX
 _LONGEST_ERROR = 64 * 1024
@@ -111,13 +115,35 @@ class Bucket:
         """The answer, its body still to come. Raises SourceError for any but 200 and 206."""
         path, text = self._path + encode_path(key), encode_query(query or {})
         signed = self._signer.headers(method, path, text)
-        url = URL(f"{self._origin}{path}{'?' if text else ''}{text}", encoded=True)
+        return await self._asked(method, path, text, {**signed, **(headers or {})})
+
+    async def put(
+        self, key: str, body: bytes, *, media_type: str = "", headers: Mapping[str, str]
+    ) -> None:
+        """Write an object; the hash of its bytes is signed too. Raises SourceError."""
+        path, payload = self._path + encode_path(key), sha256(body).hexdigest()
+        signed = self._signer.headers("PUT", path, payload=payload, media_type=media_type)
+        response = await self._asked(
+            "PUT", path, "", {**signed, **headers},
+            data=BytesIO(body) if len(body) > 2**20 else body,  # aiohttp sends that in pieces
+            skip_auto_headers=("Content-Type",),
+            timeout=aiohttp.ClientTimeout(
+                sock_connect=self.session.timeout.sock_connect, sock_read=IDLE
+            ),
+        )  # fmt: skip
+        response.release()
+
+    async def _asked(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], **more: Any
+    ) -> aiohttp.ClientResponse:
+        url = URL(f"{self._origin}{path}{'?' if query else ''}{query}", encoded=True)
         with translated(Unavailable):
             response = await self.session.request(
                 method,
                 url,
-                headers={**signed, "accept-encoding": "identity", **(headers or {})},
+                headers={"accept-encoding": "identity", **headers},
                 allow_redirects=False,
+                **more,
             )
         if response.status not in (200, 206):
             raise await _failure(response)
