@@ -10,7 +10,7 @@ Source: OASIS CMIS 1.1, section 5 (Browser Binding).
 import asyncio
 import mimetypes
 import re
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 from weakref import WeakValueDictionary
@@ -34,11 +34,8 @@ from gateway.connector.contract import (
     Connector,
     ConnectorConfig,
     Entry,
-    Finding,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.pagedwalk import Path, Row, Walk, is_path, is_plain, outermost
 from gateway.connector.secret import Secret
@@ -115,22 +112,20 @@ class Cmis(Connector[CmisConfig]):
             can |= Capability.WRITE | Capability.IF_ABSENT
         return can
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check."""
-        steps: dict[Scope, Callable[[], Awaitable[object]]] = {
-            Scope.CONNECTIVITY: self._answers,
-            Scope.LIST: lambda: self.list(_needed(place), limit=1),
-            Scope.READ: lambda: self._read_one(_needed(place)),
-        }
-        findings = [Finding(True, Scope.PARAMETERS, self._config.url)]
-        for step in tuple(Scope)[1 : tuple(Scope).index(scope) + 1]:
-            try:
-                await steps[step]()
-            except SourceError as e:
-                findings.append(Finding(False, step, str(e), e.field, e.code))
-                break
-            findings.append(Finding(True, step, "ok"))
-        return Report(tuple(findings))
+    def target(self) -> str:
+        """See Connector.target."""
+        return self._config.url
+
+    async def reach(self) -> str:
+        """See Connector.reach."""
+        await self._repository.find()
+        try:
+            await self._repository.get(self._base)
+        except PermissionDenied:
+            return "it answers; this account may not see the folder itself"
+        except NotFound as e:
+            raise ConfigInvalid(str(e), native=e.native, field="folder") from None
+        return "it answers and takes our credentials"
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list; `gateway.connector.pagedwalk` says what a page is."""
@@ -199,12 +194,8 @@ class Cmis(Connector[CmisConfig]):
     ) -> Entry:
         """See Connector.put. One call makes the document with its content, so that a form that
         is cut off makes none. The repository itself refuses a namesake."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        id = f"{folder}/{name}" if folder else name
+        id = self.new_id(folder, name)
         path = self._path(place, id)
-        if "/" in name:
-            raise NotFound("a name is no path")
         kind = media_type or mimetypes.guess_type(name)[0] or ""
         kind = kind.partition(";")[0].strip()
         kind = kind if _KIND.fullmatch(kind) else "application/octet-stream"
@@ -280,15 +271,6 @@ class Cmis(Connector[CmisConfig]):
         with suppress(AlreadyExists):  # another made it at the same moment
             await self._repository.act(path[:-1], form.plain(), form.headers())
         return path
-
-    async def _answers(self) -> None:
-        await self._repository.find()
-        try:
-            await self._repository.get(self._base)
-        except PermissionDenied:
-            return  # an account that may not see the folder itself is one that works
-        except NotFound as e:
-            raise ConfigInvalid(str(e), native=e.native, field="folder") from None
 
     async def _remove(self, path: Sequence[str]) -> None:
         form = Form({"cmisaction": "delete"})

@@ -9,35 +9,28 @@ Everything happens in a few threads of the source's own: a hung mount holds thos
 A small document is opened, read and closed in one visit to a thread.
 """
 
-import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
+from gateway.connector.body import Announced, blocks
 from gateway.connector.context import Context
 from gateway.connector.contract import (
     Capability,
     Connector,
     ConnectorConfig,
     Entry,
-    Finding,
     Page,
     Place,
     Reader,
-    Report,
-    Scope,
 )
 from gateway.connector.local import file as localfile
 from gateway.connector.local.file import Draft, File, Root, Walk
 from gateway.connector.local.read import Part, Wish, document
 from gateway.errors import (
-    ConfigInvalid,
-    IntegrityError,
     NotFound,
-    SourceError,
-    Unsupported,
 )
 
 T = TypeVar("T")
@@ -66,6 +59,7 @@ class LocalConnector(Connector[LocalConfig]):
     """One folder."""
 
     kind = "local"
+    main_option = "path"
     title = {"nl": "Map of gekoppelde schijf", "en": "Folder or mounted share"}
     Config = LocalConfig
 
@@ -90,17 +84,14 @@ class LocalConnector(Connector[LocalConfig]):
             can |= Capability.MOVE
         return can
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check."""
-        findings: list[Finding] = []
-        for step in Scope:
-            try:
-                findings.append(Finding(True, step, await self._try(step, place)))
-            except SourceError as e:
-                findings.append(Finding(False, step, str(e), e.field or "path", e.code))
-            if step is scope or not findings[-1].ok:
-                break
-        return Report(tuple(findings))
+    def target(self) -> str:
+        """See Connector.target."""
+        return self._root.path
+
+    async def reach(self) -> str:
+        """See Connector.reach."""
+        await self._do(lambda: File(self._root.enter(())).close())
+        return "the folder is there"
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. Page.next is the id of the last document given."""
@@ -142,16 +133,15 @@ class LocalConnector(Connector[LocalConfig]):
         if_absent: bool = True,
     ) -> Entry:
         """See Connector.put."""
-        if not self._writable:
-            raise Unsupported("this source is not writable")
-        id = f"{folder}/{name}" if folder else name
+        id = self.new_id(folder, name)
         parents = localfile.parts_of(id)[:-1]
-        if "/" in name or not place.holds(parents):
+        if not place.holds(parents):
             raise NotFound
         above = (*_root_of(place), *parents)
         draft = await self._do(lambda: Draft(self._root.make(above)), undo=Draft.discard)
         try:
-            await self._write(draft, body, size, sha256)
+            async for block in blocks(Announced(body, size, sha256), BLOCK):
+                await self._do(draft.write, block)
             return await self._do(draft.finish, id, if_absent)
         except Exception:
             await self._do(draft.discard)  # who hears that it failed finds nothing of it
@@ -164,10 +154,8 @@ class LocalConnector(Connector[LocalConfig]):
     ) -> Entry:
         """See Connector.move: one rename; on a file system that cannot rename without
         overwriting (NFS) a second name, and then the first goes."""
-        if not self._writable:
-            raise Unsupported("this source is not writable")
-        new = f"{folder}/{name}" if folder else name
-        if "/" in name or not place.holds(localfile.parts_of(new)[:-1]):
+        new = self.new_id(folder, name)
+        if not place.holds(localfile.parts_of(new)[:-1]):
             raise NotFound
         if not place.holds(id.split("/")[:-1]):
             raise NotFound
@@ -200,38 +188,6 @@ class LocalConnector(Connector[LocalConfig]):
     def _open(self, place: Place, id: str, wish: Wish) -> Part:
         return document(*self._found(place, id), wish, self._threads)
 
-    async def _write(
-        self, draft: Draft, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
-    ) -> None:
-        """The whole body. Raises IntegrityError."""
-        count, digest = 0, hashlib.sha256()
-        async for block in _gathered(body):
-            count += len(block)
-            digest.update(block)
-            await self._do(draft.write, block)
-        if size is not None and count != size:
-            raise IntegrityError(f"{count} bytes came of {size}")
-        if sha256 is not None and digest.digest() != sha256:
-            raise IntegrityError("the bytes are not the ones that were announced")
-
-    async def _try(self, step: Scope, place: Place | None) -> str:
-        """One step of a check: what was found. Raises SourceError."""
-        if step is Scope.PARAMETERS:
-            return self._root.path
-        if step is Scope.CONNECTIVITY:
-            await self._do(lambda: File(self._root.enter(())).close())
-            return "the folder is there"
-        if place is None:
-            raise ConfigInvalid("a klant's place is needed to try this")
-        entry = next(iter((await self.list(place, limit=1)).entries), None)
-        if step is Scope.LIST or entry is None:
-            return "the place has no documents" if entry is None else "a document was found"
-        reader = await self.read(place, entry.id)
-        try:
-            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
-        finally:
-            await reader.aclose()
-
 
 def _root_of(place: Place) -> tuple[str, ...]:
     return localfile.parts_of(place.root) if place.root else ()
@@ -244,15 +200,3 @@ def _outermost(folders: Sequence[str]) -> Sequence[tuple[str, ...]]:
     inner = tuple(f"{f}/" for f in folders)
     chosen = {f for f in folders if not f.startswith(inner)}
     return [tuple(f.split("/")) for f in sorted(chosen, key=lambda f: f"{f}/")]
-
-
-async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The body in blocks of some size: each is a visit to a thread."""
-    waiting = bytearray()
-    async for piece in body:
-        waiting += piece
-        if len(waiting) >= BLOCK:
-            yield bytes(waiting)
-            waiting.clear()
-    if waiting:
-        yield bytes(waiting)

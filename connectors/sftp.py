@@ -22,11 +22,8 @@ from gateway.connector.contract import (
     Connector,
     ConnectorConfig,
     Entry,
-    Finding,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.secret import Secret
 from gateway.connector.sftp import file as sftpfile
@@ -41,7 +38,6 @@ from gateway.errors import (
     ConfigInvalid,
     NotFound,
     RangeNotSatisfiable,
-    SourceError,
     Unsupported,
 )
 
@@ -115,17 +111,15 @@ class Sftp(Connector[SftpConfig]):
             can |= Capability.MOVE
         return can
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check."""
-        findings: list[Finding] = []
-        for step in Scope:
-            try:
-                findings.append(Finding(True, step, await self._try(step, place)))
-            except SourceError as e:
-                findings.append(Finding(False, step, str(e), e.field, e.code))
-            if step is scope or not findings[-1].ok:
-                break
-        return Report(tuple(findings))
+    def target(self) -> str:
+        """See Connector.target."""
+        to = self._config
+        return f"sftp://{to.username}@{to.host}:{to.port}/{to.path}"
+
+    async def reach(self) -> str:
+        """See Connector.reach."""
+        await self._calls.run(self._enter)
+        return "it answers with a key that is known, and takes our credentials"
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. Page.next is the id of the last document given."""
@@ -182,11 +176,7 @@ class Sftp(Connector[SftpConfig]):
         if_absent: bool = True,
     ) -> Entry:
         """See Connector.put."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        if "/" in name:
-            raise NotFound
-        id = f"{folder}/{name}" if folder else name
+        id = self.new_id(folder, name)
         to, _ = self._document(place, id)
         draft = await self._calls.run(lambda line: sftpput.begin(line, to.folder))
         try:
@@ -201,11 +191,7 @@ class Sftp(Connector[SftpConfig]):
         self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
     ) -> Entry:
         """See Connector.move: one rename, at the server."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        if "/" in name:
-            raise NotFound
-        new = f"{folder}/{name}" if folder else name
+        new = self.new_id(folder, name)
         (old, _), (to, _) = self._document(place, id), self._document(place, new)
         if version is not None:
             raise ConditionFailed  # none was told here
@@ -234,25 +220,6 @@ class Sftp(Connector[SftpConfig]):
 
     async def _enter(self, line: Line) -> None:
         await sftpfile.enter(line, self._base)
-
-    async def _try(self, step: Scope, place: Place | None) -> str:
-        """One step of a check: what was found. Raises SourceError."""
-        to = self._config
-        if step is Scope.PARAMETERS:
-            return f"sftp://{to.username}@{to.host}:{to.port}/{to.path}"
-        if step is Scope.CONNECTIVITY:
-            await self._calls.run(self._enter)
-            return "it answers with a key that is known, and takes our credentials"
-        if place is None:
-            raise ConfigInvalid("a klant's place is needed to try this")
-        entry = next(iter((await self.list(place, limit=1)).entries), None)
-        if step is Scope.LIST or entry is None:
-            return "the place has no documents" if entry is None else "a document was found"
-        reader = await self.read(place, entry.id)
-        try:
-            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
-        finally:
-            await reader.aclose()
 
 
 def _parts(path: str) -> Parts:

@@ -10,7 +10,6 @@ A session belongs to one source; two firms never share one.
 
 import asyncio
 import contextlib
-import hashlib
 import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
+from gateway.connector.body import Announced, blocks
 from gateway.connector.context import Context, Threads
 from gateway.connector.contract import (
     CHUNK,
@@ -25,11 +25,8 @@ from gateway.connector.contract import (
     Connector,
     ConnectorConfig,
     Entry,
-    Finding,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.secret import Secret
 from gateway.connector.smb import put as smbput
@@ -39,11 +36,8 @@ from gateway.connector.smb.tree import NAME, entry_of, is_plain, is_safe, outerm
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,
-    IntegrityError,
     NotFound,
     RangeNotSatisfiable,
-    SourceError,
-    Unsupported,
 )
 
 _THREADS = 12  # the guard's places for reads and listings
@@ -112,17 +106,14 @@ class Smb(Connector[SmbConfig]):
             can |= Capability.MOVE
         return can
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check."""
-        findings: list[Finding] = []
-        for step in Scope:
-            try:
-                findings.append(Finding(True, step, await self._try(step, place)))
-            except SourceError as e:
-                findings.append(Finding(False, step, str(e), e.field, e.code))
-            if step is scope or not findings[-1].ok:
-                break
-        return Report(tuple(findings))
+    def target(self) -> str:
+        """See Connector.target."""
+        return rf"\\{self._config.host}\{self._config.share}"
+
+    async def reach(self) -> str:
+        """See Connector.reach."""
+        await self._run(self._look)
+        return "it answers and takes our credentials"
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. Page.next is the id of the last document given."""
@@ -180,16 +171,15 @@ class Smb(Connector[SmbConfig]):
         if_absent: bool = True,
     ) -> Entry:
         """See Connector.put."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        if "/" in name:
-            raise NotFound
-        id = f"{folder}/{name}" if folder else name
+        id = self.new_id(folder, name)
         path, _ = self._path(place, id)
         parts, root = path.split("\\")[:-1], len(self._root(place))
         opened = await self._run(lambda link, stop: smbput.begin(link, parts, root, stop))
         try:
-            await self._write(opened, body, size, sha256)
+            at = 0
+            async for block in blocks(Announced(body, size, sha256), smbput.BLOCK):
+                await self._block(opened, at, block)
+                at += len(block)
             await self._run(lambda _, stop: smbput.finish(opened, path, not if_absent, stop))
         except BaseException:
             self.drop(opened)
@@ -200,11 +190,7 @@ class Smb(Connector[SmbConfig]):
         self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
     ) -> Entry:
         """See Connector.move: one rename, at the server."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        new = f"{folder}/{name}" if folder else name
-        if "/" in name:
-            raise NotFound
+        new = self.new_id(folder, name)
         (old, parents), (path, _) = self._path(place, id), self._path(place, new)
         parts, root = path.split("\\")[:-1], len(self._root(place))
 
@@ -288,40 +274,8 @@ class Smb(Connector[SmbConfig]):
                         return found
         return found
 
-    async def _write(
-        self, opened: Opened, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
-    ) -> None:
-        """The whole body. Raises IntegrityError."""
-        count, digest = 0, hashlib.sha256()
-        async for block in _gathered(body):
-            digest.update(block)
-            at, count = count, count + len(block)
-            await self._block(opened, at, block)
-        if size is not None and count != size:
-            raise IntegrityError(f"{count} bytes came of {size}")
-        if sha256 is not None and digest.digest() != sha256:
-            raise IntegrityError("the bytes are not the ones that were announced")
-
     async def _block(self, opened: Opened, at: int, block: bytes) -> None:
         await self.call(lambda stop: smbput.write(opened, at, block, stop))
-
-    async def _try(self, step: Scope, place: Place | None) -> str:
-        """One step of a check: what was found. Raises SourceError."""
-        if step is Scope.PARAMETERS:
-            return rf"\\{self._config.host}\{self._config.share}"
-        if step is Scope.CONNECTIVITY:
-            await self._run(self._look)
-            return "it answers and takes our credentials"
-        if place is None:
-            raise ConfigInvalid("a klant's place is needed to try this")
-        entry = next(iter((await self.list(place, limit=1)).entries), None)
-        if step is Scope.LIST or entry is None:
-            return "the place has no documents" if entry is None else "a document was found"
-        reader = await self.read(place, entry.id)
-        try:
-            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
-        finally:
-            await reader.aclose()
 
     def _look(self, link: Link, stop: threading.Event) -> None:
         """Raises ConfigInvalid when the configured folder cannot be opened."""
@@ -371,15 +325,3 @@ class SmbReader:
             self._closed = True
             self._leave()
             self._source.finish(self._blocks)
-
-
-async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The body in blocks of some size: each is a round trip."""
-    waiting = bytearray()
-    async for piece in body:
-        waiting += piece
-        if len(waiting) >= smbput.BLOCK:
-            yield bytes(waiting)
-            waiting.clear()
-    if waiting:
-        yield bytes(waiting)

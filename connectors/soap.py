@@ -6,7 +6,7 @@ A klant's documents are rows of a listing (`gateway.connector.soap.items`) or st
 
 import asyncio
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Self
 
@@ -18,11 +18,8 @@ from gateway.connector.contract import (
     Connector,
     ConnectorConfig,
     Entry,
-    Finding,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.secret import Secret
 from gateway.connector.soap import profile as soapprofile
@@ -39,7 +36,6 @@ from gateway.errors import (
     IntegrityError,
     ProtocolError,
     RangeNotSatisfiable,
-    SourceError,
     Unsupported,
 )
 
@@ -204,22 +200,14 @@ class Soap(Connector[SoapConfig]):
                 found |= capability
         return found
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check."""
-        steps: dict[Scope, Callable[[], Awaitable[object]]] = {
-            Scope.CONNECTIVITY: self._source.probe,
-            Scope.LIST: lambda: self.list(_needed(place), limit=1),
-            Scope.READ: lambda: self._read_one(_needed(place)),
-        }
-        findings = [Finding(True, Scope.PARAMETERS, f"{self._profile.title}: as pinned")]
-        for step in tuple(Scope)[1 : tuple(Scope).index(scope) + 1]:
-            try:
-                await steps[step]()
-            except SourceError as e:
-                findings.append(Finding(False, step, str(e), e.field, e.code))
-                break
-            findings.append(Finding(True, step, "ok"))
-        return Report(tuple(findings))
+    def target(self) -> str:
+        """See Connector.target."""
+        return f"{self._profile.title}: as pinned"
+
+    async def reach(self) -> str:
+        """See Connector.reach."""
+        await self._source.probe()
+        return "it answers and takes our credentials"
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list."""
@@ -286,22 +274,6 @@ class Soap(Connector[SoapConfig]):
     async def aclose(self) -> None:
         """Leave the session; the context holds the connections and the threads."""
         await self._client.aclose()
-
-    async def _read_one(self, place: Place) -> None:
-        page = await self.list(place, limit=1)
-        for entry in page.entries:
-            reader = await self.read(place, entry.id)
-            try:
-                async for _ in reader:
-                    break
-            finally:
-                await reader.aclose()
-
-
-def _needed(place: Place | None) -> Place:
-    if place is None:
-        raise ConfigInvalid("a place is needed for this check")
-    return place
 
 
 def _left(size: int | None, offset: int, length: int | None) -> int:

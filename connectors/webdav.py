@@ -19,11 +19,8 @@ from gateway.connector.contract import (
     Connector,
     ConnectorConfig,
     Entry,
-    Finding,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.secret import Secret
 from gateway.connector.walk import Parts, Row
@@ -37,7 +34,6 @@ from gateway.errors import (
     NotFound,
     PermissionDenied,
     RangeNotSatisfiable,
-    SourceError,
     Unsupported,
 )
 
@@ -105,17 +101,19 @@ class Webdav(Connector[WebdavConfig]):
             can |= Capability.MOVE
         return can
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        """See Connector.check."""
-        findings: list[Finding] = []
-        for step in Scope:
-            try:
-                findings.append(Finding(True, step, await self._try(step, place)))
-            except SourceError as e:
-                findings.append(Finding(False, step, str(e), e.field, e.code))
-            if step is scope or not findings[-1].ok:
-                break
-        return Report(tuple(findings))
+    def target(self) -> str:
+        """See Connector.target."""
+        return self._config.url
+
+    async def reach(self) -> str:
+        """See Connector.reach."""
+        await self._dav.enter()
+        return "it answers and takes our credentials"
+
+    def judge(self, entry: Entry) -> None:
+        """See Connector.judge."""
+        if self._config.etags and entry.version is None:
+            raise ConfigInvalid("the server tells no ETag of a document", field="etags")
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         """See Connector.list. Page.next is the id of the last document given."""
@@ -185,11 +183,7 @@ class Webdav(Connector[WebdavConfig]):
         if_absent: bool = True,
     ) -> Entry:
         """See Connector.put."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        if "/" in name:
-            raise NotFound
-        id = f"{folder}/{name}" if folder else name
+        id = self.new_id(folder, name)
         path, _ = self._document(place, id)
         await self._writer.put(
             path, body, size=size, media_type=media_type, sha256=sha256, if_absent=if_absent
@@ -200,11 +194,7 @@ class Webdav(Connector[WebdavConfig]):
         self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
     ) -> Entry:
         """See Connector.move."""
-        if not self._config.writable:
-            raise Unsupported("this source is not writable")
-        if "/" in name:
-            raise NotFound
-        new = f"{folder}/{name}" if folder else name
+        new = self.new_id(folder, name)
         (path, _), (to, _) = self._document(place, id), self._document(place, new)
         row = self._told(await self._look(path))  # MOVE would take a folder too
         if version is not None and not same(version, row.version):
@@ -245,26 +235,6 @@ class Webdav(Connector[WebdavConfig]):
 
     def _told(self, row: Row) -> Row:
         return row if self._config.etags else row._replace(version=None)
-
-    async def _try(self, step: Scope, place: Place | None) -> str:
-        """One step of a check: what was found. Raises SourceError."""
-        if step is Scope.PARAMETERS:
-            return self._config.url
-        if step is Scope.CONNECTIVITY:
-            await self._dav.enter()
-            return "it answers and takes our credentials"
-        if place is None:
-            raise ConfigInvalid("a klant's place is needed to try this")
-        entry = next(iter((await self.list(place, limit=1)).entries), None)
-        if step is Scope.LIST or entry is None:
-            return "the place has no documents" if entry is None else "a document was found"
-        if self._config.etags and entry.version is None:
-            raise ConfigInvalid("the server tells no ETag of a document", field="etags")
-        reader = await self.read(place, entry.id)
-        try:
-            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
-        finally:
-            await reader.aclose()
 
 
 def _is_plain(name: str) -> bool:

@@ -5,7 +5,7 @@ source and used by many requests at the same time. It does not retry, cache, tim
 count, log requests or limit itself: `gateway.connector.guard` does, the same way for all.
 It raises the errors of `gateway.errors`, and nothing else, for what the outside does.
 
-Required: `open`, `capabilities`, `check`, `list`, `stat`, `read`, `aclose`.
+Required: `open`, `capabilities`, `target`, `reach`, `list`, `stat`, `read`, `aclose`.
 Optional: `put`, `move`. What is not told in `capabilities` raises `Unsupported`.
 
 The contract in tests is `gateway.connector.conformance`; a connector is right when it passes.
@@ -22,10 +22,10 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, 
 from pydantic import BaseModel, ConfigDict
 
 from gateway.connector.context import Context
-from gateway.errors import Unsupported
+from gateway.errors import ConfigInvalid, NotFound, SourceError, Unsupported
 
 #: Raised when the contract changes in a way that a third party's connector would notice.
-API_VERSION = 1
+API_VERSION = 2
 
 #: Bytes a reader gives at a time, at the most; small enough for 256 slow clients.
 CHUNK = 64 * 1024
@@ -193,11 +193,13 @@ class Connector(ABC, Generic[C]):
     """One opened source.
 
     kind: the word in the firm's file, equal to the module's name. title: for people, by language.
+    main_option: what a finding is about when an error does not say.
     """
 
     api_version: ClassVar[int] = API_VERSION
     kind: ClassVar[str]
     title: ClassVar[Mapping[str, str]]
+    main_option: ClassVar[str] = ""
     Config: ClassVar[type[Any]]
 
     @classmethod
@@ -214,8 +216,46 @@ class Connector(ABC, Generic[C]):
         """What this source can do, as configured."""
 
     @abstractmethod
+    def target(self) -> str:
+        """What it is configured to, as people know it; no secrets."""
+
+    @abstractmethod
+    async def reach(self) -> str:
+        """Reach the source and sign in, and no more. What that showed. Raises SourceError."""
+
+    def judge(self, entry: Entry) -> None:
+        """Whether a document is as the options say. Raises ConfigInvalid."""
+
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
         """Try it, up to `scope`; `place` is needed for LIST and READ. Never changes anything."""
+        findings: list[Finding] = []
+        for step in Scope:
+            try:
+                findings.append(Finding(True, step, await self._try(step, place)))
+            except SourceError as e:
+                field = e.field or self.main_option
+                findings.append(Finding(False, step, str(e), field, e.code))
+            if step is scope or not findings[-1].ok:
+                break
+        return Report(tuple(findings))
+
+    async def _try(self, step: Scope, place: Place | None) -> str:
+        """One step of a check: what was found. Raises SourceError."""
+        if step is Scope.PARAMETERS:
+            return self.target()
+        if step is Scope.CONNECTIVITY:
+            return await self.reach()
+        if place is None:
+            raise ConfigInvalid("a klant's place is needed to try this")
+        entry = next(iter((await self.list(place, limit=1)).entries), None)
+        if step is Scope.LIST or entry is None:
+            return "the place has no documents" if entry is None else "a document was found"
+        self.judge(entry)
+        reader = await self.read(place, entry.id)
+        try:
+            return f"{len(await anext(aiter(reader), b''))} bytes came at once"
+        finally:
+            await reader.aclose()
 
     @abstractmethod
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
@@ -282,6 +322,15 @@ class Connector(ABC, Generic[C]):
         is another version by now; Unsupported without Capability.MOVE.
         """
         raise Unsupported(f"{self.kind}: move")
+
+    def new_id(self, folder: str, name: str) -> str:
+        """The id of a document that is to be written, where an id is folder, "/" and name.
+        Raises Unsupported, and NotFound for a name that is a path."""
+        if Capability.WRITE not in self.capabilities:
+            raise Unsupported("this source is not writable")
+        if "/" in name:
+            raise NotFound
+        return f"{folder}/{name}" if folder else name
 
     @abstractmethod
     async def aclose(self) -> None:

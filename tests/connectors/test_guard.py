@@ -82,6 +82,12 @@ class Fake(Connector[ConnectorConfig]):
         self.calls += 1
         await act(self.plan.pop(0) if self.plan else 0.0)
 
+    def target(self) -> str:
+        return "memory"
+
+    async def reach(self) -> str:
+        return "always"
+
     async def check(self, scope: Scope, place: Place | None = None) -> Report:
         await self._next()
         return Report((Finding(True, scope, "fine"),))

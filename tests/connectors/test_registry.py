@@ -14,7 +14,7 @@ from gateway.errors import ConfigInvalid
 
 #: A plug-in that does nothing; what it says of itself is filled in.
 PLUGIN = '''
-from gateway.connector.contract import Capability, Connector, ConnectorConfig, Page, Report
+from gateway.connector.contract import Capability, Connector, ConnectorConfig, Page
 
 class Config(ConnectorConfig):
     """None."""
@@ -29,7 +29,8 @@ class Plugin(Connector[Config]):
     async def open(cls, config, context): return cls()
     @property
     def capabilities(self): return Capability(0)
-    async def check(self, scope, place=None): return Report(())
+    def target(self): return "proef"
+    async def reach(self): return "ja"
     async def list(self, place, *, page=None, limit=1000): return Page([])
     async def stat(self, place, id): raise NotImplementedError
     async def {read}(self, place, id, **_): raise NotImplementedError
@@ -118,7 +119,7 @@ def test_a_plug_in_does_not_take_the_place_of_what_ships(install: Install):
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        (plugin("proef", more="api_version = 2"), "version 2 of the contract, not 1"),
+        (plugin("proef", more="api_version = 1"), "version 1 of the contract, not 2"),
         (plugin("proef", read="lees"), "does not implement read"),
         (plugin("proef", config="dict"), "has no Config"),
         (plugin("anders"), "holds another kind"),

@@ -19,8 +19,6 @@ from gateway.connector.contract import (
     Entry,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.guard import Guarded, Limits
@@ -105,8 +103,11 @@ class Stub(Connector[ConnectorConfig]):
             case "surprise":
                 raise ZeroDivisionError("a bug")
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        return Report(())
+    def target(self) -> str:
+        return "memory"
+
+    async def reach(self) -> str:
+        return "always"
 
     def _entry(self, id: str) -> Entry:
         folder, _, name = id.rpartition("/")

@@ -5,10 +5,9 @@ Source: CMIS 1.1, 5.4.4 (HTML forms of the Browser binding); RFC 7578.
 
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from hashlib import sha256 as new_sha256
 from urllib.parse import quote
 
-from gateway.errors import IntegrityError
+from gateway.connector.body import Announced
 
 
 class Form:
@@ -46,15 +45,9 @@ class Form:
         """With one. The form stays without its end when the document is not the promised one."""
         yield self._head() + self._content(name, kind)
         try:
-            digest = new_sha256()
-            async for piece in body:
+            async for piece in Announced(body, size, sha256):
                 self.count += len(piece)
-                if size is not None and self.count > size:
-                    raise IntegrityError(f"more than the {size} bytes that were promised")
-                digest.update(piece)
                 yield piece
-            if size not in (None, self.count) or sha256 not in (None, digest.digest()):
-                raise IntegrityError(f"{self.count} bytes, and not the document promised")
         except Exception as e:
             self.error = e
             raise

@@ -11,19 +11,19 @@ no links a look and a rename.
 
 import asyncio
 import contextlib
-import hashlib
 import re
 import secrets
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 import asyncssh
 
+from gateway.connector.body import Announced, blocks
 from gateway.connector.sftp.file import FOLDER, Path, enter, look, names
 from gateway.connector.sftp.line import Line
 from gateway.connector.walk import ABANDONED, PARTIAL
-from gateway.errors import AlreadyExists, IntegrityError, NotFound, Unsupported
+from gateway.errors import AlreadyExists, NotFound, Unsupported
 
 _OURS = re.compile(PARTIAL.encode() + b"[0-9a-f]{32}")
 #: Bytes that are on their way to the server at a time.
@@ -42,15 +42,10 @@ class Draft:
         self, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
     ) -> None:
         """Write the whole body. Raises IntegrityError, and what `body` raises."""
-        count, digest = 0, hashlib.sha256()
-        async for block in _gathered(body):
-            digest.update(block)
-            await self.line.ask(self._write(count, block))
-            count += len(block)
-        if size is not None and count != size:
-            raise IntegrityError(f"{count} bytes came of {size}")
-        if sha256 is not None and digest.digest() != sha256:
-            raise IntegrityError("the bytes are not the ones that were announced")
+        at = 0
+        async for block in blocks(Announced(body, size, sha256), BLOCK):
+            await self.line.ask(self._write(at, block))
+            at += len(block)
 
     async def _write(self, at: int, block: bytes) -> None:
         step = min(self.line.client.limits.max_write_len, 128 * 1024)
@@ -164,15 +159,3 @@ async def _sweep(line: Line, to: Path) -> None:
     for name in left:
         with contextlib.suppress(asyncssh.SFTPError):  # somebody else may be sweeping
             await line.client.remove(bytes(to) + b"/" + name)
-
-
-async def _gathered(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The body in blocks of some size: the parts of each are sent together."""
-    waiting = bytearray()
-    async for piece in body:
-        waiting += piece
-        if len(waiting) >= BLOCK:
-            yield bytes(waiting)
-            waiting.clear()
-    if waiting:
-        yield bytes(waiting)

@@ -2,11 +2,11 @@
 
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from hashlib import sha256 as new_sha256
 
 import pybase64
 
-from gateway.errors import IntegrityError, ProtocolError, TooLarge
+from gateway.connector.body import Announced
+from gateway.errors import ProtocolError, TooLarge
 
 
 class Upload:
@@ -23,7 +23,7 @@ class Upload:
     ) -> None:
         if size is not None and size > largest:
             raise TooLarge(f"{size} bytes, and {largest} are taken")
-        self._document, self._size, self._sha256 = document, size, sha256
+        self._document, self._size = Announced(document, size, sha256), size
         self._largest = largest
         self.mark = f"MAP{secrets.token_hex(16)}"
         self.headers: Mapping[str, str] = {}
@@ -42,21 +42,15 @@ class Upload:
     async def _written(self, before: bytes, after: bytes) -> AsyncIterator[bytes]:
         yield before
         try:
-            digest, count, rest = new_sha256(), 0, b""
+            rest = b""
             async for piece in self._document:
-                count += len(piece)
-                if count > self._largest:
+                if self._document.count > self._largest:
                     raise TooLarge(f"more than {self._largest} bytes")
-                if self._size is not None and count > self._size:
-                    raise IntegrityError(f"more than the {self._size} bytes that were promised")
-                digest.update(piece)
                 data = rest + piece
                 whole = len(data) // 3 * 3
                 rest = data[whole:]
                 if whole:
                     yield pybase64.b64encode(data[:whole])
-            if self._size not in (None, count) or self._sha256 not in (None, digest.digest()):
-                raise IntegrityError(f"{count} bytes, and not the document promised")
             if rest:
                 yield pybase64.b64encode(rest)
         except Exception as e:

@@ -11,11 +11,11 @@ import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256 as new_sha256
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
+from gateway.connector.body import Announced
 from gateway.connector.walk import ABANDONED, PARTIAL, Parts
 from gateway.connector.webdav.document import same, wishes
 from gateway.connector.webdav.wire import Dav
@@ -193,34 +193,15 @@ async def _patiently(work: Coroutine[Any, Any, None]) -> None:
             await work
 
 
-class _Body:
-    """What is sent, counted; never more than was promised.
+class _Body(Announced):
+    """What is sent. failed: what stopped it; the session tells of that in its own words only."""
 
-    failed: what stopped it. The session tells of that in its own words only.
-    """
-
-    def __init__(self, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None) -> None:
-        self._body, self._size, self._sha256 = body, size, sha256
-        self._digest = new_sha256()
-        self.count = 0
-        self.failed: Exception | None = None
+    failed: Exception | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._body:
-                self.count += len(piece)
-                if self._size is not None and self.count > self._size:
-                    raise IntegrityError(f"more than the {self._size} bytes that were announced")
-                self._digest.update(piece)
+            async for piece in super().__aiter__():
                 yield piece
-            self.judge()
         except Exception as e:
             self.failed = e
             raise
-
-    def judge(self) -> None:
-        """Raises IntegrityError when it is not what was promised."""
-        if self._size not in (None, self.count):
-            raise IntegrityError(f"{self.count} bytes came of {self._size}")
-        if self._sha256 not in (None, self._digest.digest()):
-            raise IntegrityError("the bytes are not the ones that were announced")
