@@ -13,6 +13,8 @@ from tests.faults.test_no_documents import Canary
 from tests.filing.conftest import INSTANCES, KLANT
 from tests.filing.test_canary import written
 from tests.packages.conftest import ob, ob_files
+from tests.packages.test_mailbox import bus  # noqa: F401
+from tests.packages.test_same_words import CONTENT, ways  # noqa: F401
 
 MIB = 2**20
 
@@ -72,16 +74,19 @@ def _around(stuk: dict[str, object], files: dict[str, tuple[str, bytes]]) -> tup
     return before, b"\r\n--grens--\r\n"
 
 
+@pytest.mark.parametrize("way", CONTENT, ids=lambda way: way.__name__)
 async def test_nothing_of_what_comes_in_stays(
-    proef, postgres, dsn, tmp_path, monkeypatch
+    ways, proef, postgres, dsn, tmp_path, monkeypatch, way  # noqa: F811
 ):  # fmt: skip
     paper, filed, letter = Canary(), Canary(), Canary()
     text = made.word("ContactSurname", f"x{filed.mark.hex()}" * 20)
     facts = made.amount("ValueAddedTaxOwedToBePaidBack", 3240) + text
     monkeypatch.setitem(INSTANCES, "ob", lambda tag: made.xbrl(facts))
     files = ob_files() | {"pdf": ("ob.pdf", b"%PDF-1.4\n" + paper.body)}
-    assert (await proef.put_up(ob(), files, once="een")).status == 201
-    assert (await proef.put_up(ob(), files, once="een")).status == 201  # the kept answer
+    refused = ob(klant="999"), files  # the other way out
+    assert (await way(ways, *refused)).status == 422
+    assert (await way(ways, ob(), files)).status == 201
+    assert (await way(ways, ob(), files)).faults  # once more: it is there already
     told = await proef.ask(
         "POST", f"/klanten/{KLANT}/documenten?bron=map&map=Stukken&naam=brief.pdf",
         data=b"%PDF-1.4\n" + letter.body, headers={"Content-Type": "application/octet-stream"},
@@ -97,3 +102,16 @@ async def test_nothing_of_what_comes_in_stays(
         assert not [t for t in traces if t in content], path
         found = found or KLANT.encode() in content
     assert found  # the search reads what it should
+
+
+async def test_a_kept_answer_keeps_no_document(proef, postgres, dsn):
+    """What an Idempotency-Key remembers is an answer and a hash."""
+    paper = Canary()
+    files = ob_files() | {"pdf": ("ob.pdf", b"%PDF-1.4\n" + paper.body)}
+    for _ in range(2):
+        assert (await proef.put_up(ob(), files, once="een")).status == 201
+    owner = await asyncpg.connect(dsn)
+    kept = await owner.fetch("select to_jsonb(r)::text from idempotency r")
+    await owner.close()
+    assert kept
+    assert not [t for t in paper.traces if t in str(kept).encode()]
