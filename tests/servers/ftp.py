@@ -30,8 +30,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.demo import follow
 
-#: A proxy may stand on 127.0.0.1 then, on the same ports.
-HOST = "127.0.0.2"
+HOST = "127.0.0.1"
+#: Where a proxy may stand before it, on the same ports.
+PROXY = "127.0.0.2"
 #: Ports for data connections of one server.
 PORTS = 60
 ROOT = Path(__file__).parents[2]
@@ -120,40 +121,41 @@ class FtpServer(ABC):
 
     def stop(self) -> None:
         """End it, with the processes of its connections. Safe to call twice."""
-        process, self._process = self._process, None
+        process, family = self._process, self.family()
+        self._process = None
         if process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
+            _signal(family, signal.SIGKILL)
 
     def pause(self) -> None:
         """Let nothing answer any more, with every connection open; `resume` ends it."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGSTOP)
+        _signal(self.family(), signal.SIGSTOP)
 
     def resume(self) -> None:
         """Go on as before `pause`."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGCONT)
+        _signal(self.family(), signal.SIGCONT)
+
+    def family(self) -> list[int]:
+        """The server's processes: vsftpd gives each connection one, in a session of its own."""
+        if self._process is None:
+            return []
+        parents = dict(_parents())
+        found = [self._process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
 
     def open_files(self) -> int:
         """How many files of the served folder its processes have open."""
-        return sum(path.startswith(str(self.path)) for path in self._links())
-
-    def connections(self) -> int:
-        """How many sockets its processes hold, once each."""
-        return len({path for path in self._links() if path.startswith("socket:")})
-
-    def _links(self) -> Iterator[str]:
-        for path in Path("/proc").glob("[0-9]*"):
+        count = 0
+        for pid in self.family():
             with suppress(OSError):
-                if self._process is None or os.getpgid(int(path.name)) != self._process.pid:
-                    continue
-                for link in (path / "fd").iterdir():
+                for link in Path(f"/proc/{pid}/fd").iterdir():
                     with suppress(OSError):
-                        told = str(link.readlink())
-                        if link.stat().st_mode & 0o170000 != 0o040000:
-                            yield told
+                        told = link.readlink()
+                        count += told.is_relative_to(self.path) and not told.is_dir()
+        return count
 
     def _answers(self) -> bool:
         try:
@@ -207,7 +209,7 @@ def certificate(folder: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kantoor")])
     now, pem = datetime.now(UTC), serialization.Encoding.PEM
-    names = [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", HOST)]
+    names = [x509.IPAddress(ipaddress.ip_address(ip)) for ip in (HOST, PROXY)]
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -234,6 +236,19 @@ def context(folder: Path) -> ssl.SSLContext:
     return made
 
 
+def _parents() -> Iterator[tuple[int, int]]:
+    """Every process of the machine, with its parent."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            yield int(path.parent.name), int(path.read_text().rpartition(")")[2].split()[1])
+
+
+def _signal(pids: Sequence[int], sign: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, sign)
+
+
 def vsftpd() -> str | None:
     """Path of the program, if it is here."""
     return shutil.which("vsftpd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -246,7 +261,7 @@ def _free_ports(count: int) -> list[int]:
         taken: list[socket.socket] = []
         try:
             for port in range(first, first + count):
-                for host in ("127.0.0.1", HOST):
+                for host in (HOST, PROXY):
                     probe = socket.socket()
                     taken.append(probe)
                     probe.bind((host, port))

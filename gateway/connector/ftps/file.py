@@ -5,6 +5,8 @@ A server follows the links on its own disk without telling, in a path at least. 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 
 from gateway.connector.contract import Entry
 from gateway.connector.ftps import rows
@@ -35,21 +37,24 @@ def look(line: Line, at: Parts) -> Row:
         if line.tells_facts:
             return rows.of_fact(line.ask("MLST", path), at[-1])
         size = rows.size_of(line.ask("SIZE", path)[4:].strip())
-        return Row(at[-1], False, size, rows.moment_of(line.ask("MDTM", path)[4:].strip()))
+        return Row(at[-1], False, size, moment(line, at))
     except NotFound:
         line.enter()
         raise
+
+
+def moment(line: Line, at: Parts) -> datetime:
+    """When it was written. Raises NotFound."""
+    return rows.moment_of(line.ask("MDTM", line.at(at))[4:].strip())
 
 
 def dated(line: Line, root: Parts, entries: Sequence[Entry]) -> list[Entry]:
     """The same documents with their times; without those that went meanwhile."""
     found = []
     for entry in entries:
-        try:
-            row = look(line, (*root, *entry.folder, entry.name))
-        except NotFound:
-            continue
-        found.append(entry._replace(size=row.size, modified=row.modified))
+        with suppress(NotFound):
+            when = moment(line, (*root, *entry.folder, entry.name))
+            found.append(entry._replace(modified=when))
     return found
 
 
@@ -62,7 +67,8 @@ class Download:
         self._line, self._at = line, at
         self._to_the_end = offset + length == row.size
         self._long = length > BLOCK
-        line.transfer("RETR", line.at(at), offset)
+        if length:
+            line.transfer("RETR", line.at(at), offset)
 
     def next(self) -> bytes:
         """The following bytes; only while there are any left. The last are given when the server

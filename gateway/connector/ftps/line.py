@@ -8,62 +8,30 @@ Source: RFC 959, 4.2 and 5.4; RFC 2428, 3 (EPSV); RFC 4217, 4, 9 and 10 (TLS); R
 """
 
 import ftplib
-import hashlib
 import re
 import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from gateway.connector.egress import EgressPolicy
+from gateway.connector.ftps.tls import Trust
+from gateway.connector.ftps.words import ERRORS, error_of, failure, wire
 from gateway.connector.walk import Parts
 from gateway.errors import (
     AuthFailed,
     ConfigInvalid,
     DeadlineExceeded,
     NotFound,
-    PermissionDenied,
     ProtocolError,
     SourceError,
     TooLarge,
     Unavailable,
     Unsupported,
 )
-
-#: What a reply means to us. Of the others those from 400 on are Unavailable, from 500 on
-#: ProtocolError. Source: RFC 959, 4.2.2; RFC 4217, 10.
-REPLIES: Mapping[str, type[SourceError]] = {
-    "430": AuthFailed,
-    "452": TooLarge,
-    "500": Unsupported,
-    "502": Unsupported,
-    "504": Unsupported,
-    "530": AuthFailed,
-    "532": AuthFailed,
-    "535": AuthFailed,
-    "550": NotFound,
-    "552": TooLarge,
-    "553": PermissionDenied,
-}
-#: What else may go wrong. The first that fits counts; the connection is of no use after it.
-ERRORS: Mapping[type[Exception], type[SourceError]] = {
-    ssl.SSLCertVerificationError: AuthFailed,
-    ssl.SSLEOFError: Unavailable,
-    ssl.SSLZeroReturnError: Unavailable,
-    ssl.SSLError: ProtocolError,
-    TimeoutError: DeadlineExceeded,
-    OSError: Unavailable,
-    EOFError: Unavailable,
-    ftplib.Error: ProtocolError,
-    # What its parser meets in an answer that is none.
-    ValueError: ProtocolError,
-    LookupError: ProtocolError,
-    TypeError: ProtocolError,
-    AttributeError: ProtocolError,
-}
 
 #: Bytes that are taken or sent at a time.
 BLOCK = 256 * 1024
@@ -73,52 +41,8 @@ _ALIVE = 30  # seconds of silence until the network is asked for a sign of life
 _LONGEST = 32 * 1024 * 1024  # bytes of a listing: a folder of some 200,000 documents
 _LINES = 1000  # of one reply
 _FAREWELL = 100  # pieces that a server may still send on a connection that we write to
-_LOWEST = 1024  # below it stand services that no server gives a data connection on
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-#: Words by which servers say what the code leaves open.
-_CROWDED = re.compile(r"too many|maximum", re.IGNORECASE)
 _FOLDER = re.compile(r"^ (?:[^ ]*;)?type=(?:dir|cdir)[; ]", re.IGNORECASE | re.MULTILINE)
-_DENIED = re.compile(r"denied|not permitted|not allowed", re.IGNORECASE)
-
-
-def has_control(text: str) -> bool:
-    """Whether a text has a character that could end a command, or confuse a server."""
-    return _CONTROL.search(text) is not None
-
-
-class Trust:
-    """Which certificates a server may have."""
-
-    def __init__(self, ca: str, pins: frozenset[bytes]) -> None:
-        """ca: file of authorities (PEM); "": the machine's. pins: SHA-256 of the certificates that
-        are taken instead, whoever signed them. Blocking. Raises ConfigInvalid."""
-        try:
-            self._context = ssl.create_default_context(cafile=ca or None)
-        except OSError as e:
-            raise ConfigInvalid(f"no authorities there: {type(e).__name__}", field="ca") from None
-        self._pins = pins
-        if pins:
-            self._context.check_hostname = False
-            self._context.verify_mode = ssl.CERT_NONE
-
-    def wrap(
-        self, plain: socket.socket, host: str, session: ssl.SSLSession | None
-    ) -> ssl.SSLSocket:
-        """TLS on a connection; `check` must follow."""
-        return self._context.wrap_socket(
-            plain, server_hostname=host, session=session, do_handshake_on_connect=False
-        )
-
-    def check(self, wrapped: ssl.SSLSocket) -> None:
-        """Shake hands. Raises OSError, and AuthFailed for a certificate that is not pinned."""
-        wrapped.do_handshake()
-        if self._pins:
-            found = hashlib.sha256(wrapped.getpeercert(True) or b"")
-            if found.digest() not in self._pins:
-                raise AuthFailed(
-                    f"the server has another certificate: {found.hexdigest()}",
-                    field="fingerprints",
-                )
+_LOWEST = 1024  # below it stand services that no server gives a data connection on
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +173,8 @@ class Line(ftplib.FTP):
 
     def ask(self, verb: str, path: str | None = None, *, wanted: str = "2") -> str:
         """One command and its reply, which must begin with `wanted`. A path is absolute."""
-        with self._talk(verb, private=path is not None):
-            reply = self.sendcmd(verb if path is None else f"{verb} {_wire(path)}")
+        with self._talk(verb, private=path is not None or wanted == "1"):
+            reply = self.sendcmd(verb if path is None else f"{verb} {wire(path)}")
             if reply[0] != wanted:
                 raise ftplib.error_reply(reply)
             return reply
@@ -273,7 +197,7 @@ class Line(ftplib.FTP):
 
     def transfer(self, verb: str, path: str | None = None, offset: int = 0) -> None:
         """Begin one, over a data connection of its own."""
-        with self._talk(verb, private=True):
+        with self._talk(verb):
             plain = self._server.reach(*self.makepasv())
             try:
                 if offset:
@@ -383,7 +307,7 @@ class Line(ftplib.FTP):
             self._control.settimeout(PATIENCE)
 
     @contextmanager
-    def _talk(self, what: str, *, private: bool = False) -> Iterator[None]:
+    def _talk(self, what: str, *, private: bool = True) -> Iterator[None]:
         """Raises ftplib's errors, TLS's and the network's as ours. private: replies may tell the
         names of documents."""
         try:
@@ -404,7 +328,7 @@ class Line(ftplib.FTP):
         self._over(self._control)
         if to.implicit:
             self._secure()
-        with self._talk("the greeting"):
+        with self._talk("the greeting", private=False):
             if self.getresp()[0] == "1":
                 self.voidresp()
         if not to.implicit:
@@ -434,10 +358,10 @@ class Line(ftplib.FTP):
         if not isinstance(self.sock, ssl.SSLSocket):
             raise ConfigInvalid("not without TLS", field="tls")
         try:
-            with self._talk("USER"):
-                reply = self.sendcmd(f"USER {_wire(self._server.username)}")
+            with self._talk("signing in", private=False):
+                reply = self.sendcmd(f"USER {wire(self._server.username)}")
                 if reply[0] == "3":
-                    reply = self.sendcmd(f"PASS {_wire(self._server.password)}")
+                    reply = self.sendcmd(f"PASS {wire(self._server.password)}")
                 if reply[0] != "2":
                     raise AuthFailed("the server wants more than a password", native=reply[:3])
         except SourceError as e:
@@ -446,7 +370,10 @@ class Line(ftplib.FTP):
             raise
 
     def _features(self) -> None:
-        """Raises ProtocolError for a server that cannot tell what a document is."""
+        """Raises ProtocolError for a server that cannot tell what a document is.
+
+        UTF-8 is what RFC 2640 wants of every server; some must be told.
+        """
         try:
             told = self.ask("FEAT").splitlines()[1:-1]
         except (Unsupported, ProtocolError) as e:
@@ -458,7 +385,7 @@ class Line(ftplib.FTP):
         if not self.tells_facts and not {"SIZE", "MDTM"} <= can:
             raise ProtocolError("the server has neither MLST, nor SIZE and MDTM")
         for option in ("UTF8 ON", "MLST type;size;modify;"):
-            with suppress(Unsupported, ProtocolError):
+            with suppress(SourceError):  # one that does not know it may be so already
                 self.ask(f"OPTS {option}")
 
     def _below_home(self, path: str) -> str:
@@ -508,42 +435,3 @@ class Line(ftplib.FTP):
         if not _LOWEST <= port <= 65535:
             raise ftplib.error_proto("a port that is not for data")
         return ip, port
-
-
-def error_of(what: str, reply: str, *, private: bool) -> SourceError:
-    """What a reply of 400 or more means."""
-    code = reply[:3]
-    kind = REPLIES.get(code) or (Unavailable if code[:1] == "4" else ProtocolError)
-    if not code.isdecimal():
-        return ProtocolError(f"{what}: no reply of FTP")
-    if code == "501" and private:  # "not a directory", or no name for this server
-        kind = NotFound
-    if kind is NotFound and _DENIED.search(reply):
-        kind = PermissionDenied
-    if kind is AuthFailed and _CROWDED.search(reply):
-        kind = Unavailable
-    told = code if private else reply.splitlines()[0][:200]
-    return kind(f"{what}: {told}", native=code)
-
-
-def failure(what: str, error: Exception) -> SourceError:
-    """What it means that a connection broke, or was never spoken on in this protocol."""
-    kind = next(k for e, k in ERRORS.items() if isinstance(error, e))
-    name = type(error).__name__
-    if kind is DeadlineExceeded:
-        return DeadlineExceeded(phase="idle", native=name)
-    if kind is AuthFailed:
-        why = getattr(error, "verify_message", "")
-        return AuthFailed(f"the server's certificate is refused: {why}", native=name, field="ca")
-    return kind(f"{what}: {name}", native=name)
-
-
-def _wire(text: str) -> str:
-    """As its UTF-8 bytes, each a character of latin-1. Raises NotFound for what could be taken for
-    the end of a command."""
-    if has_control(text):
-        raise NotFound
-    try:
-        return text.encode().decode("latin-1")
-    except UnicodeEncodeError:
-        raise NotFound from None

@@ -6,13 +6,13 @@ attempt, for more would lock the account.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.connector.context import Threads
 from gateway.connector.ftps.line import Line
-from gateway.errors import Unavailable
+from gateway.errors import SourceError, Unavailable
 
 T = TypeVar("T")
 
@@ -32,13 +32,14 @@ class Lines:
         self._idle: dict[Line, asyncio.TimerHandle] = {}
         self._calls: dict[Line, asyncio.Future[Any]] = {}
         self._making: asyncio.Future[None] | None = None
+        self._failed: tuple[float, SourceError] | None = None
         self._ending: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """`work(line, *args)` in a thread, with a connection of its own. Raises SourceError."""
-        line = await self._taken()
+        line = await self._taken(time.monotonic())
         try:
             return await self.call(line, work, *args)
         finally:
@@ -57,9 +58,10 @@ class Lines:
 
     async def take(self) -> Line:
         """A connection for a transfer; `give` follows."""
+        asked = time.monotonic()
         await self._long.acquire()
         try:
-            return await self._taken()
+            return await self._taken(asked)
         except BaseException:
             self._long.release()
             raise
@@ -68,15 +70,6 @@ class Lines:
         """What is under way on it is cut off."""
         line.cut()
         self._give(line, self._all, self._long)
-
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[Line]:
-        """The same, for a block."""
-        line = await self.take()
-        try:
-            yield line
-        finally:
-            self.give(line)
 
     async def surely(self, work: Coroutine[Any, Any, T]) -> T:
         """`work`, also when nobody waits for it any more."""
@@ -99,21 +92,23 @@ class Lines:
             line.hang_up()
         for line in list(self._idle):
             self._tired(line)
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._ending, *self._tasks, return_exceptions=True)
 
     # --- how
 
-    async def _taken(self) -> Line:
+    async def _taken(self, asked: float) -> Line:
         await self._all.acquire()
         try:
-            return await self._ready()
+            return await self._ready(asked)
         except BaseException:
             self._all.release()
             raise
 
-    async def _ready(self) -> Line:
-        """An idle one that still works, or a new one: who comes while that is being made waits for
-        it, and gets the same error."""
+    async def _ready(self, asked: float) -> Line:
+        """An idle one that still works, or a new one. Who asked before one could not be made gets
+        the same error."""
         while not self._closed:
             while self._idle:
                 line, timer = self._idle.popitem()
@@ -121,6 +116,8 @@ class Lines:
                 if line.usable():
                     return line
                 self._forget(line)
+            if self._failed is not None and self._failed[0] >= asked:
+                raise self._failed[1]
             if self._making is None:
                 self._making = asyncio.ensure_future(self._made())
                 self._making.add_done_callback(self._was_made)
@@ -128,7 +125,11 @@ class Lines:
         raise Unavailable("the source is closed")
 
     async def _made(self) -> None:
-        line = await self._threads.run(self._make, undo=Line.close)
+        try:
+            line = await self._threads.run(self._make, undo=Line.close)
+        except SourceError as e:
+            self._failed = time.monotonic(), e
+            raise
         self._known.add(line)
         self._keep(line)
 

@@ -9,7 +9,7 @@ import re
 import time
 from contextlib import suppress
 
-from gateway.connector.ftps import file, rows
+from gateway.connector.ftps import file
 from gateway.connector.ftps.line import Line
 from gateway.connector.walk import ABANDONED, PARTIAL, Parts, Row
 from gateway.errors import (
@@ -68,10 +68,13 @@ def move(line: Line, at: Parts, to: Parts, versioned: bool) -> None:
     name(line, at, to, replace=False)
 
 
-def remove(line: Line, draft: Parts) -> None:
-    """Take away what was being written."""
-    with suppress(NotFound):
+def remove(line: Line, draft: Parts) -> bool:
+    """Take away what was being written; whether it was there."""
+    try:
         line.ask("DELE", line.at(draft))
+    except NotFound:
+        return False
+    return True
 
 
 def _rename(line: Line, at: Parts, to: Parts) -> None:
@@ -127,8 +130,5 @@ def _sweep(line: Line, at: Parts) -> None:
 
 
 def _is_old(line: Line, at: Parts, row: Row) -> bool:
-    if row.modified is not None:
-        moment = row.modified
-    else:
-        moment = rows.moment_of(line.ask("MDTM", line.at((*at, row.name)))[4:].strip())
-    return moment.timestamp() < time.time() - ABANDONED
+    written = row.modified or file.moment(line, (*at, row.name))
+    return written.timestamp() < time.time() - ABANDONED

@@ -13,7 +13,9 @@ from gateway.connector.walk import MOST, Row
 from gateway.errors import NotFound, ProtocolError, TooLarge
 
 #: Kind and rights, links, owner, group, size, month, day, time or year, one blank, the name.
-_UNIX = re.compile(r"([-d])[^ ]{9,10} +\d+ +[^ ]+ +[^ ]+ +(\d+) +[^ ]+ +\d+ +[\d:]+ (.+)")
+_UNIX = re.compile(
+    r"([-d])[^ ]{9,10} +\d+ +[^ ]+ +[^ ]+ +(\d+) +[^ ]+ +\d+ +[\d:]+ (.+)", re.DOTALL
+)
 _OTHER_KINDS = frozenset("lbcps")  # links, devices, pipes and sockets are no documents
 _MOMENT = re.compile(r"(\d{14})(?:\.(\d{1,6})\d*)?")
 _SIZE = re.compile(r"\d{1,18}")
@@ -93,13 +95,14 @@ def _row(name: str, told: dict[str, str]) -> Row | None:
 
 
 def _lines(listing: bytes) -> Iterator[str]:
-    """Without those that are no Unicode: no id could lead back to them."""
-    lines = listing.split(b"\n")
+    """Without those that are no Unicode: no id could lead back to them. Names may have line feeds
+    in them, so the end is a CRLF where there is any (RFC 959, 3.1.1.1)."""
+    lines = listing.split(b"\r\n" if b"\r\n" in listing else b"\n")
     if len(lines) > MOST:
         raise TooLarge(f"a folder of more than {MOST} names")
     for line in lines:
         try:
-            text = line.removesuffix(b"\r").decode()
+            text = line.decode()
         except UnicodeDecodeError:
             continue
         if text:
