@@ -38,11 +38,19 @@ _SOURCE = """\
     title: S3
     kind: s3
     place: "{{number}}"
+    categories: [{{name: Map, folder: Map}}]
+    limits: &limits {{reads: 64, queue_wait: 30}}
+    options: &options {{endpoint: "{s3}", region: eu-central-1, bucket: bench,
+      access_key: env:BENCH_ID, secret_key: env:BENCH_SECRET, writable: true}}
+  - id: stukken
+    title: Stukken
+    kind: s3
+    dossier: false
+    place: "{{number}}"
     categories: [{{name: Stukken, folder: Stukken}}]
-    limits: {{reads: 64, queue_wait: 30}}
-    options: {{endpoint: "{s3}", region: eu-central-1, bucket: bench, access_key: env:BENCH_ID,
-      secret_key: env:BENCH_SECRET, writable: true}}
-intake: {{source: s3, folder: Stukken, most_mib: 2048}}
+    limits: *limits
+    options: *options
+intake: {{source: stukken, folder: Stukken, most_mib: 2048}}
 """
 _PLAIN = "plain aiohttp upload, no checks"
 #: Klanten of the office, each with somebody who may approve.
@@ -301,8 +309,6 @@ async def _shares(here: Here, way: str) -> str:
 
 # --- 32: large documents
 
-_LARGE = "Stukken/groot"
-
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -353,7 +359,7 @@ def _large_rows(
 async def _pass(here: Here, way: str, mib: int) -> Passed:
     name = f"groot-{uuid.uuid4().hex}.pdf"
     klant = here.klanten[0][0]
-    key = f"{klant}/Stukken/{name}"
+    key = f"{klant}/Map/{name}"
     [secret] = await here.keys(1)
     server = {_PLAIN: here.plain, _PROXY: here.proxy}.get(way, here.portal)
     assert server is not None
@@ -379,7 +385,7 @@ async def _pass(here: Here, way: str, mib: int) -> Passed:
 
 
 def _rest(address: str, secret: str, klant: str, name: str) -> Large:
-    path = f"/api/v1/klanten/{klant}/documenten?bron=s3&map=Stukken&naam={name}"
+    path = f"/api/v1/klanten/{klant}/documenten?bron=s3&map=Map&naam={name}"
     head = (
         f"POST {path} HTTP/1.1\r\nAuthorization: Bearer {secret}\r\nIdempotency-Key: {name}\r\n"
         "Content-Type: application/octet-stream\r\n"
@@ -389,7 +395,7 @@ def _rest(address: str, secret: str, klant: str, name: str) -> Large:
 
 def _mtom(address: str, secret: str, klant: str, name: str) -> Large:
     """UploadDocument with its document in a part of its own."""
-    asked = {"berichtId": name, "klant": klant, "bron": "s3", "map": "Stukken", "naam": name}
+    asked = {"berichtId": name, "klant": klant, "bron": "s3", "map": "Map", "naam": name}
     members = "".join(f"<{k}>{v}</{k}>" for k, v in asked.items())
     envelope = (
         f'<s:Envelope xmlns:s="{SOAP11.namespace}"><s:Header><w:Security xmlns:w="{WSSE}">'

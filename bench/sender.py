@@ -131,7 +131,7 @@ def _stuk(way: str, klant: str, tax: str, number: int) -> bytes:
     """By reference to what the peer put there, or with its documents."""
     if way == "reference":
         where = {
-            ending: {"bron": "s3", "id": document(klant, number, ending).partition("/")[2]}
+            ending: {"bron": "stukken", "id": document(klant, number, ending).partition("/")[2]}
             for ending in ("xbrl", "pdf")
         }
     else:
