@@ -25,9 +25,12 @@ _BROKEN = (ValueError, AssertionError, TypeError, HttpProcessingError)
 
 @dataclass(slots=True)
 class Body:
-    """One multipart body. seen: what its parts were, so far."""
+    """One multipart body. name, filename: of the part that came last ("" without); aiohttp works
+    them out anew each time. seen: what its parts were, so far."""
 
     reader: Any
+    name: str = ""
+    filename: str = ""
     seen: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @classmethod
@@ -48,7 +51,7 @@ class Body:
     async def json(self, name: str) -> bytes:
         """The first part, which has this name. Raises Problem."""
         part = await self.next()
-        if part is None or part.name != name:
+        if part is None or self.name != name:
             raise Problem(422, faults={name: "Het eerste deel van de multipart is dit niet."})
         data = bytearray()
         async for piece in self.pieces(part):
@@ -67,7 +70,8 @@ class Body:
             return None
         if not isinstance(part, BodyPartReader):
             raise Problem(400, "Een multipart in een multipart kan hier niet.")
-        self._see(part.name or "", part.filename or "")
+        self.name, self.filename = part.name or "", part.filename or ""
+        self._see(self.name, self.filename)
         return part
 
     async def pieces(self, part: BodyPartReader) -> AsyncIterator[bytes]:

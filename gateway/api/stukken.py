@@ -94,7 +94,7 @@ async def left_behind(once: Once | None, error: Twice) -> UUID:
 
 async def _coming(body: Body) -> AsyncIterator["Coming"]:
     while (part := await body.next()) is not None:
-        yield Coming(part.name or "", part.filename or "", partial(body.pieces, part))
+        yield Coming(body.name, body.filename, partial(body.pieces, part))
 
 
 @dataclass(frozen=True, slots=True)

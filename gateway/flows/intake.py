@@ -111,12 +111,14 @@ async def put_up(
     if soort is None or klant is None or any(k.startswith("parts") for k in faults):
         raise Invalid(faults)
     read = await _read(portal, firm, klant, wish, faults)
-    if read is not None:
-        faults |= await _checked(portal, firm, klant, soort, read)
-    if faults or read is None:
+    if read is None:
         raise Invalid(faults)
     async with portal.db.tenant(firm.id) as c:
-        id = await _add(portal, c, firm, klant, soort, wish, read)
+        more, known = await _checked(portal, c, firm, klant, soort, read)
+        faults |= more
+        if faults:
+            raise Invalid(faults)
+        id = await _add(portal, c, firm, klant, soort, wish, read, known)
         if also is not None:
             await also(c, id)
     log.get().info("stuk_put_up", firm=firm.id, stuk=str(id), soort=wish.soort)
@@ -146,7 +148,8 @@ async def check_owner(portal: Portal, firm: Firm, klant: Klant, soort: str, data
     Raises Invalid, and Twice."""
     part = Part(1, Role.INSTANCE, "", "", "", "", len(data), hashlib.sha256(data).hexdigest())
     read = _Read((part,), await asyncio.to_thread(_instance, data))
-    faults = await _checked(portal, firm, klant, firm.soorten[soort], read)
+    async with portal.db.tenant(firm.id) as c:
+        faults, _ = await _checked(portal, c, firm, klant, firm.soorten[soort], read)
     if faults:
         raise Invalid(faults)
 
@@ -299,12 +302,12 @@ def _instance_faults(read: documents.Read, soort: Soort, where: str) -> dict[str
 
 
 async def _checked(
-    portal: Portal, firm: Firm, klant: Klant, soort: Soort, read: _Read
-) -> dict[str, str]:
-    """Whether it is this klant's, and not there already."""
-    async with portal.db.tenant(firm.id) as c:
-        found = await stukken.duplicate(c, klant.number, _key(firm, soort), _content(read))
-        known = await mandates.identities(c, klant.number, soort.identity)
+    portal: Portal, c: Connection, firm: Firm, klant: Klant, soort: Soort, read: _Read
+) -> tuple[dict[str, str], set[str]]:
+    """What is wrong unless it is this klant's, and digests of the klant's numbers. Raises Twice
+    when it is there already."""
+    known = await mandates.identities(c, klant.number, soort.identity)
+    found = await stukken.duplicate(c, klant.number, _key(firm, soort), _content(read))
     if found:
         raise Twice({"content": twice(found)}, found)
     faults: dict[str, str] = {}
@@ -317,7 +320,7 @@ async def _checked(
             )
         elif not _is_of(soort, digests, known):
             faults["klant"] = "Het nummer in de aangifte is niet dat van deze klant."
-    return faults
+    return faults, known
 
 
 def _is_of(soort: Soort, found: set[str], known: set[str]) -> bool:
@@ -348,9 +351,9 @@ async def _add(
     soort: Soort,
     wish: Wish,
     read: _Read,
+    known: set[str],
 ) -> UUID:
     replaced = await _replaced(c, wish)
-    known = await mandates.identities(c, klant.number, soort.identity)
     fields: dict[str, object] = {
         "id": wish.id or uuid4(),
         "klant": klant.number,

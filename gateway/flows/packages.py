@@ -16,6 +16,8 @@ from gateway.store.packages import Key
 
 #: How long the old keys of a package go on after a new one was made.
 OVERLAP = timedelta(days=14)
+#: How often it is written down that a key is used (store.packages.used).
+NOTED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +105,6 @@ async def recognise(portal: Portal, text: str, certificate: str = "") -> Caller 
         key = await packages.key(c, keys.fingerprint(text))
         if key is None or (key.certificate and key.certificate != certificate):
             return None
-        await packages.used(c, key.id)
+        if key.used_at is None or now() - key.used_at > NOTED:
+            await packages.used(c, key.id)
     return Caller(firm, key.package, key.name, key.id, key.scopes)
