@@ -13,7 +13,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
-from hashlib import sha256 as new_sha256
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -23,11 +22,11 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gateway.connector.body import Announced
 from gateway.connector.s3.wire import IDLE, Bucket, failure
 from gateway.errors import (
     AlreadyExists,
     ConditionFailed,
-    IntegrityError,
     TooLarge,
     Unavailable,
 )
@@ -71,7 +70,7 @@ class Uploader:
         if_absent: bool,
     ) -> None:
         """Raises AlreadyExists, IntegrityError, what `body` raises, and what S3's errors mean."""
-        parts = _parts(_judged(body, size, sha256))
+        parts = _parts(aiter(Announced(body, size, sha256)))
         first = await anext(parts)
         try:
             if len(first) < PART:
@@ -228,20 +227,6 @@ def _lent(session: aiohttp.ClientSession) -> type[Any]:
         return borrowed
 
     return type("BorrowedSession", (AIOHTTPSession,), {"_get_session": ours})
-
-
-async def _judged(
-    body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
-) -> AsyncIterator[bytes]:
-    """The body; at its end raises IntegrityError when it is not what was promised."""
-    count, digest = 0, new_sha256() if sha256 is not None else None
-    async for piece in body:
-        count += len(piece)
-        if digest is not None:
-            digest.update(piece)
-        yield piece
-    if size not in (None, count) or (digest is not None and digest.digest() != sha256):
-        raise IntegrityError(f"the document of {count} bytes is not the one that was promised")
 
 
 async def _parts(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
