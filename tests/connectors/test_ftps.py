@@ -992,6 +992,53 @@ async def test_a_document_is_not_whole_until_the_server_says_so(
             await connector.put(world.place, PERMANENT, "b.txt", body(b"x"), if_absent=False)
 
 
+async def test_what_a_server_says_of_what_it_was_given(lying: tuple[Liar, FtpWorld]) -> None:
+    """It has other bytes than were sent, will not rename, or does not let us look."""
+    liar, world = lying
+    connector, there = await world.open(writable=True), "550 weg"
+
+    def looked(said: str) -> str:
+        if walk.PARTIAL in said:
+            return told(FACT)
+        return there if said.endswith(DOCUMENTS) else told("type=dir;")
+
+    def put(text: bytes) -> Any:
+        return connector.put(world.place, PERMANENT, "b.txt", body(text))
+
+    liar.answers["MLST"] = looked
+    with pytest.raises(IntegrityError):
+        await put(b"vier")
+    for refusal, error in (("550 nee", NotFound), ("451 nee", Unavailable)):
+        liar.answers["RNTO"] = refusal
+        with pytest.raises(error):
+            await put(b"vijf.")
+    there = "550 Permission denied"
+    with pytest.raises(AlreadyExists):
+        await put(b"vijf.")
+    await settled(connector)
+    drafts = {s.partition(" ")[2] for s in liar.said if s.startswith("STOR")}
+    assert drafts <= {s.partition(" ")[2] for s in liar.said if s.startswith("DELE")}
+    assert bytes(liar.taken) == b"viervijf.vijf."
+
+
+async def test_folders_that_are_made_at_the_same_moment(lying: tuple[Liar, FtpWorld]) -> None:
+    liar, world = lying
+    liar.answers |= {"MKD": "550 bestaat al", "RNFR": "550 klaar"}
+    looks = {"klanten": 1, "300001": 10**6, PERMANENT: 1}  # how often they are not there yet
+
+    def looked(said: str) -> str:
+        last = said.rpartition("/")[2]
+        looks[last] = looks.get(last, 0) - 1
+        return told("type=dir;") if looks[last] < 0 else "550 weg"
+
+    liar.answers["MLST"] = looked
+    connector = await world.open(writable=True)
+    with pytest.raises(NotFound):
+        await connector.put(world.place, PERMANENT, "b.txt", body(b"x"))
+    made = [s for s in liar.said if s.startswith("MKD")]
+    assert made == ["MKD /klanten", "MKD /klanten/300001"]
+
+
 async def test_answers_that_come_too_often_end_the_connection(
     lying: tuple[Liar, FtpWorld],
 ) -> None:

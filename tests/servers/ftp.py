@@ -291,7 +291,7 @@ def serve(kind: type[FtpServer]) -> Iterator[FtpServer]:
 def served(kind: type[FtpServer]) -> Iterator[FtpServer]:
     """The body of a fixture: the same, or a skip."""
     if issubclass(kind, Vsftpd) and vsftpd() is None:
-        pytest.skip("vsftpd is not installed (Debian: vsftpd)")
+        pytest.skip("not here: vsftpd (Debian: vsftpd)")
     with serve(kind) as server:
         yield server
 
