@@ -47,7 +47,7 @@ from generate_series(1, $3::int) n, unnest($2::uuid[]) id order by n
 async def run(quick: bool) -> list[Row]:
     """All rows. quick: fewer events."""
     log.configure(level="error")
-    rounds, count = (1, 500) if quick else (3, 10_000)
+    rounds, count = (1, 500) if quick else (2, 10_000)
     async with office.opened() as here, here.workers(1) as (worker,):
         world = await _world(here, worker, count)
         found: dict[str, list[Round]] = {}
