@@ -114,7 +114,7 @@ async def put_up(
     if read is None:
         raise Invalid(faults)
     async with portal.db.tenant(firm.id) as c:
-        more, known = await _checked(portal, c, firm, klant, soort, read)
+        more, known = await _checked(portal, c, firm, klant, wish, read)
         faults |= more
         if faults:
             raise Invalid(faults)
@@ -143,13 +143,13 @@ async def check_instance(firm: Firm, soort: str, name: str, data: bytes) -> None
         raise Invalid({k.lstrip("."): v for k, v in faults.items()})
 
 
-async def check_owner(portal: Portal, firm: Firm, klant: Klant, soort: str, data: bytes) -> None:
+async def check_owner(portal: Portal, firm: Firm, klant: Klant, wish: Wish, data: bytes) -> None:
     """Whether an instance is the klant's and not there already, before it stands in a source.
     Raises Invalid, and Twice."""
     part = Part(1, Role.INSTANCE, "", "", "", "", len(data), hashlib.sha256(data).hexdigest())
     read = _Read((part,), await asyncio.to_thread(_instance, data))
     async with portal.db.tenant(firm.id) as c:
-        faults, _ = await _checked(portal, c, firm, klant, firm.soorten[soort], read)
+        faults, _ = await _checked(portal, c, firm, klant, wish, read)
     if faults:
         raise Invalid(faults)
 
@@ -302,13 +302,14 @@ def _instance_faults(read: documents.Read, soort: Soort, where: str) -> dict[str
 
 
 async def _checked(
-    portal: Portal, c: Connection, firm: Firm, klant: Klant, soort: Soort, read: _Read
+    portal: Portal, c: Connection, firm: Firm, klant: Klant, wish: Wish, read: _Read
 ) -> tuple[dict[str, str], set[str]]:
     """What is wrong unless it is this klant's, and digests of the klant's numbers. Raises Twice
-    when it is there already."""
+    when it is there already, unless it takes that one's place."""
+    soort = firm.soorten[wish.soort]
     known = await mandates.identities(c, klant.number, soort.identity)
-    found = await stukken.duplicate(c, klant.number, _key(firm, soort), _content(read))
-    if found:
+    found = await stukken.duplicate(c, klant.number, wish.soort, _content(read))
+    if found and found != wish.replaces:
         raise Twice({"content": twice(found)}, found)
     faults: dict[str, str] = {}
     if soort.files and read.instance is not None:
@@ -326,10 +327,6 @@ async def _checked(
 def _is_of(soort: Soort, found: set[str], known: set[str]) -> bool:
     """Whether the numbers are the klant's; a person's return names the partner too."""
     return bool(found & known) if soort.family == "ihz" else bool(found) and found <= known
-
-
-def _key(firm: Firm, soort: Soort) -> str:
-    return next(key for key, one in firm.soorten.items() if one is soort)
 
 
 def twice(id: UUID | None) -> str:

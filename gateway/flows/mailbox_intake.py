@@ -280,7 +280,7 @@ class Taking:
         content = self.at.portal.keys.digest(
             "mailbox-content", wish.klant, wish.soort, *sorted(hashes)
         )
-        await self._refuse_same(content)
+        await self._refuse_same(content, wish.replaces)
 
         async def also(c: Connection, id: UUID) -> None:
             await self._write(c, Verdict("stuk", id), content)
@@ -296,11 +296,11 @@ class Taking:
             intake.groups(note.akkoord_van),
         )  # fmt: skip
 
-    async def _refuse_same(self, content: str) -> None:
-        """The same documents under other names are the same stuk."""
+    async def _refuse_same(self, content: str, replaces: UUID | None) -> None:
+        """The same documents under other names are the same stuk, unless it takes its place."""
         async with self.at.portal.db.tenant(self.at.firm.id) as c:
             found = await mailboxes.same(c, self.at.box.id, content)
-        if found is not None:
+        if found not in (None, replaces):
             raise Twice({"content": intake.twice(found)}, found)
 
     async def _is_mine(self, stuk: UUID) -> bool:

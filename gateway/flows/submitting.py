@@ -66,7 +66,7 @@ class Submission:
                 data = await _held(body)
                 await intake.check_instance(self.firm, self.wish.soort, name, data)
             try:
-                await intake.check_owner(self.portal, self.firm, self.klant, self.wish.soort, data)
+                await intake.check_owner(self.portal, self.firm, self.klant, self.wish, data)
             except Twice as e:
                 self.twice = e
                 return hashlib.sha256(data).hexdigest()

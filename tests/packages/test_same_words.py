@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import cli
 from gateway.domain.package import Scope
+from gateway.domain.stuk import State
 from gateway.flows import stukbeheer
 from gateway.flows.mailbox import Watch
 from gateway.store import stukken
@@ -243,6 +244,18 @@ async def test_every_way_the_same_twice_names_the_first(ways):
         assert done.status == (409 if done.stuk else 422)
         assert done.stuk in ("", first.stuk)
     assert len(await ways.bus.stukken()) == 1
+
+
+async def test_every_way_replaces_what_has_the_same_instance(ways):
+    """Only what the client reads was wrong."""
+    first = await ways.rest(ob(), ob_files())
+    before = first.stuk
+    for number, way in enumerate((*CONTENT, *REFERENCE)):
+        files = ob_files() | {"pdf": ("ob.pdf", b"%%PDF-1.4 verbeterd %d" % number)}
+        done = await way(ways, ob(vervangt=before), files)
+        assert (done.status, done.faults) == (201, {}), way
+        assert (await ways.bus.office.stuk(UUID(before))).state is State.REPLACED
+        before = done.stuk
 
 
 # --- refusals
