@@ -9,6 +9,7 @@ from uuid import UUID
 
 from gateway.connector.egress import EgressPolicy
 from gateway.domain import webhook as rules
+from gateway.domain.firm import Firm
 from gateway.errors import ConfigInvalid, Invalid, NotFound
 from gateway.flows.packages import Caller
 from gateway.flows.portal import Portal
@@ -62,7 +63,16 @@ def _check(egress: EgressPolicy, url: str) -> None:
         raise Invalid({"url": "Een webhook heeft een adres met https."})
 
 
-async def known(portal: Portal, caller: Caller) -> list[Webhook]:
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The firm's operations: every package's webhooks are theirs to see and to send again."""
+
+    firm: Firm
+    package: None = None
+    by: str = "beheer"
+
+
+async def known(portal: Portal, caller: Caller | Operations) -> list[Webhook]:
     """A package's webhooks that have not ended."""
     async with portal.db.tenant(caller.firm.id) as c:
         return await webhooks.of_package(c, caller.package)
@@ -80,14 +90,16 @@ async def end(portal: Portal, caller: Caller, id: UUID) -> Webhook:
     return await _find(portal, caller, id)
 
 
-async def dead(portal: Portal, caller: Caller, id: UUID) -> list[Dead]:
+async def dead(portal: Portal, caller: Caller | Operations, id: UUID) -> list[Dead]:
     """What could not be delivered, oldest first, `MOST_DEAD` at the most. Raises NotFound."""
     await _find(portal, caller, id)
     async with portal.db.tenant(caller.firm.id) as c:
         return await webhooks.dead(c, id, MOST_DEAD)
 
 
-async def again(portal: Portal, caller: Caller, id: UUID, numbers: Sequence[int]) -> int:
+async def again(
+    portal: Portal, caller: Caller | Operations, id: UUID, numbers: Sequence[int]
+) -> int:
     """Let dead events go again, all of them when no numbers are given; how many. Later events of
     their stuk may have gone before. Raises NotFound, and Invalid for a webhook that has ended."""
     await _find(portal, caller, id)
@@ -103,7 +115,7 @@ async def again(portal: Portal, caller: Caller, id: UUID, numbers: Sequence[int]
     return count
 
 
-async def _find(portal: Portal, caller: Caller, id: UUID) -> Webhook:
+async def _find(portal: Portal, caller: Caller | Operations, id: UUID) -> Webhook:
     async with portal.db.tenant(caller.firm.id) as c:
         found = await webhooks.find(c, caller.package, id)
     if found is None:

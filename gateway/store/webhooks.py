@@ -25,9 +25,10 @@ _NEXT = "order by e.tries, e.due_at, e.number"
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """waiting, dead: how many of its events are."""
+    """package: its name. waiting, dead: how many of its events are."""
 
     id: UUID
+    package: str
     url: str
     ended_at: datetime | None
     waiting: int
@@ -35,7 +36,8 @@ class Webhook:
 
 
 _SELECT = (
-    "select w.id, w.url, w.ended_at,"
+    "select w.id, (select p.name from package p where p.firm = w.firm and p.id = w.package)"
+    " as package, w.url, w.ended_at,"
     " count(*) filter (where e.state = 'waiting') as waiting,"
     " count(*) filter (where e.state = 'dead') as dead"
     " from webhook w left join webhook_event e"
@@ -64,20 +66,23 @@ async def add(
     return id
 
 
-async def of_package(c: Connection, package: UUID) -> list[Webhook]:
-    """Those that have not ended, oldest first."""
+async def of_package(c: Connection, package: UUID | None) -> list[Webhook]:
+    """Those that have not ended, oldest first; None: of every package."""
     rows = await c.fetch(
-        _SELECT + " where w.package = $1 and w.ended_at is null"
+        _SELECT + " where ($1::uuid is null or w.package = $1) and w.ended_at is null"
         " group by w.firm, w.id order by w.created_at, w.id",
         package,
     )
     return [Webhook(**r) for r in rows]
 
 
-async def find(c: Connection, package: UUID, id: UUID) -> Webhook | None:
-    """One of a package, ended or not."""
+async def find(c: Connection, package: UUID | None, id: UUID) -> Webhook | None:
+    """One of a package, or of any (None), ended or not."""
     row = await c.fetchrow(
-        _SELECT + " where w.package = $1 and w.id = $2 group by w.firm, w.id", package, id
+        _SELECT + " where ($1::uuid is null or w.package = $1) and w.id = $2"
+        " group by w.firm, w.id",
+        package,
+        id,
     )
     return Webhook(**row) if row else None
 

@@ -23,9 +23,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
 from gateway import log, worker
 from gateway.api import app as api
+from gateway.cli import cli
 from gateway.connector.egress import EgressPolicy
 from gateway.domain import webhook as rules
 from gateway.domain.package import Scope
@@ -487,6 +489,37 @@ async def test_dead_ones_go_again_in_order_with_new_patience(
     assert receiver.numbers(id) == sorted(receiver.numbers(id))
     names = [r["event"] for r in await owner.fetch("select event from audit order by id")]
     assert names.count("webhook_replayed") == 1
+
+
+async def test_operations_see_them_and_let_them_go(office, proef, receiver, tmp_path, owner):
+    """What a package can do with its own webhooks, the firm's operations can with all."""
+    made = await hook(proef, receiver)
+    id = await office.put_up()
+    await take_over(office.portal)
+    await owner.execute("update webhook_event set state = 'dead', trouble = 'http 500', tries = 4")
+
+    async def told(*words: str) -> Any:
+        common = ["--firm", "eikenhof", "--config", str(tmp_path / "config"), "--json"]
+        done = await asyncio.to_thread(CliRunner().invoke, cli, ["package", *words, *common])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    (one,) = (await told("webhooks"))["webhooks"]
+    assert (one["id"], one["package"]) == (made["id"], "Proefpakket")
+    assert (one["url"], one["waiting"], one["dead"]) == (made["url"], 0, 1)
+    (dead,) = (await told("dead", made["id"]))["dead"]
+    assert (dead["stuk"], dead["tries"], dead["trouble"]) == (str(id), 4, "http 500")
+    other = str(dead["number"] + 1)
+    assert (await told("replay", made["id"], other))["count"] == 0
+    assert (await told("replay", made["id"]))["count"] == 1
+    assert await counts(proef) == (1, 0)
+    by = await owner.fetchval("select data->>'by' from audit where event = 'webhook_replayed'")
+    assert by == "beheer"
+    common = ["--firm", "wilgenhof", "--config", str(tmp_path / "config")]
+    strange = await asyncio.to_thread(
+        CliRunner().invoke, cli, ["package", "dead", made["id"], *common]
+    )
+    assert strange.exit_code == 2
 
 
 async def test_410_ends_the_webhook(office, proef, receiver, working, owner):
