@@ -17,6 +17,8 @@ from uuid import UUID
 PATIENCE = timedelta(days=3)
 #: The wait after the first failure; it doubles up to the last.
 FIRST, LAST = timedelta(seconds=10), timedelta(hours=6)
+#: Attempts that fail one after the other before a webhook rests, and how long at the most.
+ENOUGH, REST = 5, timedelta(minutes=1)
 #: Webhooks of one package.
 MOST = 10
 #: Characters of an address.
@@ -57,6 +59,12 @@ def headers(secret: str, id: str, timestamp: int, body: bytes) -> Mapping[str, s
 def wait(tries: int) -> timedelta:
     """How long to wait after so many attempts that failed."""
     return min(FIRST * (1 << min(tries - 1, 20)), LAST)
+
+
+def rest(failures: int) -> timedelta:
+    """How long nothing is sent to a webhook after so many failures without a success between:
+    whoever is away is asked with one event, not with all that wait."""
+    return min(wait(failures - ENOUGH + 1), REST) if failures >= ENOUGH else timedelta()
 
 
 def may_be_clear(url: str) -> bool:

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import ssl
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -98,7 +99,7 @@ class Lanes:
     """Deliveries under way: `LANES` at once in this process, `WIDTH` to one webhook.
 
     Webhooks that fail, are slow or are not known yet share some of the lanes, so that the others
-    always find room.
+    always find room. One that fails again and again rests.
     """
 
     def __init__(self, portal: Portal) -> None:
@@ -109,6 +110,8 @@ class Lanes:
         self._under_way: dict[asyncio.Task[None], UUID] = {}
         self._good: set[UUID] = set()
         self._turns = itertools.count(1)
+        self._failures: Counter[UUID] = Counter()  # since the last success
+        self._rests: dict[UUID, float] = {}  # until when, by the loop's clock
         self._turn: dict[UUID, int] = {}  # when a webhook was given a lane for the last time
         self._stopping = False
 
@@ -144,6 +147,8 @@ class Lanes:
 
     def _room(self, id: UUID) -> int:
         """How many lanes more a webhook may have."""
+        if self._rests.get(id, 0) > asyncio.get_running_loop().time():
+            return 0
         busy = list(self._under_way.values())
         room, width = LANES - len(busy), WIDTH
         if id not in self._good:
@@ -188,8 +193,11 @@ class Lanes:
                 await self._send(one, event)
             except _Failed as e:
                 await _failed(self._portal, firm, one, e)
+                if self._rest(firm, id):
+                    return
             else:
                 taken = one
+                del self._failures[id]
             if taken and clock() - begun <= SLOW:
                 self._good.add(id)
                 continue
@@ -198,6 +206,16 @@ class Lanes:
                 break
         if taken:
             await self._next(firm, id, taken, more=False)
+
+    def _rest(self, firm: Firm, id: UUID) -> bool:
+        """It failed once more; whether it gets nothing now for a while."""
+        self._good.discard(id)
+        self._failures[id] += 1
+        rest = rules.rest(self._failures[id]).total_seconds()
+        if rest:
+            self._rests[id] = asyncio.get_running_loop().time() + rest
+            log.get().warning("webhook_rests", firm=firm.id, webhook=str(id), seconds=rest)
+        return rest > 0
 
     async def _next(
         self, firm: Firm, id: UUID, taken: Claimed | None, *, more: bool = True

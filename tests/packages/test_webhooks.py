@@ -23,6 +23,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from gateway import log, worker
@@ -489,6 +490,33 @@ async def test_dead_ones_go_again_in_order_with_new_patience(
     assert receiver.numbers(id) == sorted(receiver.numbers(id))
     names = [r["event"] for r in await owner.fetch("select event from audit order by id")]
     assert names.count("webhook_replayed") == 1
+
+
+async def test_who_fails_again_and_again_rests(monkeypatch):
+    monkeypatch.undo()
+    assert [rules.rest(n).total_seconds() for n in (0, 1, 4)] == [0, 0, 0]
+    rests = [rules.rest(n).total_seconds() for n in range(5, 40)]
+    assert rests == sorted(rests)
+    assert (rests[0], rests[-1]) == (rules.FIRST.total_seconds(), rules.REST.total_seconds())
+
+
+async def test_who_is_away_is_asked_with_one_event_at_a_time(
+    office, proef, receiver, working, monkeypatch
+):
+    """Not with all that wait: each would cost the others time. Then all of them come."""
+    monkeypatch.setattr(rules, "FIRST", timedelta(seconds=1))
+    monkeypatch.setattr(rules, "REST", timedelta(seconds=1))
+    await hook(proef, receiver)
+    receiver.act = _always(500)
+    stukken = [await office.put_up(tag=n) for n in range(40)]
+    with capture_logs() as logs:
+        async with working():
+            await until(lambda: sum(e["event"] == "webhook_rests" for e in logs) >= 3)
+            # Two lanes at once: each may have one more under way when the other rests.
+            assert len(receiver.came) <= rules.ENOUGH + 6
+    receiver.act = None
+    async with working():
+        await until(lambda: len({c.id for c in receiver.good}) == len(stukken))
 
 
 async def test_operations_see_them_and_let_them_go(office, proef, receiver, tmp_path, owner):
