@@ -164,6 +164,7 @@ async def test_jax_ws(office, proef, url, person, tmp_path):
         f"mtom {id} te_accorderen",
         f"again {id} ob.pdf",
         f"status {id} 2",
+        f"secured {id}",
         f"updated [{id}]",
         "document Stukken/uit-java.pdf",
         "fault 422 jaar Dit is geen jaar.",

@@ -1,10 +1,16 @@
+import com.sun.xml.ws.api.message.Headers;
+import com.sun.xml.ws.developer.WSBindingProvider;
+import java.io.StringReader;
 import java.net.URL;
 import java.util.ArrayList;
 import java.util.List;
 import javax.activation.DataHandler;
 import javax.activation.FileDataSource;
+import javax.xml.parsers.DocumentBuilderFactory;
 import javax.xml.ws.BindingProvider;
 import javax.xml.ws.soap.MTOMFeature;
+import org.w3c.dom.Element;
+import org.xml.sax.InputSource;
 import portaal.AkkoordRegel;
 import portaal.Document;
 import portaal.Gebeurtenissen;
@@ -30,6 +36,10 @@ public final class Pakket {
         System.out.println("again " + told.getId() + " " + told.getOnderdelen().get(1).getNaam());
         told = inline.getMessageStatus(a[2], told.getId());
         System.out.println("status " + told.getId() + " " + told.getOnderdelen().size());
+        Pakketten secured = at(a[0], service.getSoap11(new MTOMFeature()));
+        ((WSBindingProvider) secured).setOutboundHeaders(Headers.create(usernameToken(a[2])));
+        told = secured.getMessageStatus(null, told.getId());
+        System.out.println("secured " + told.getId());
         Gebeurtenissen heard = mtom.getUpdatedMessages(a[2], 0L, null);
         System.out.println("updated " + heard.getStukken());
         System.out.println("document " + mtom.uploadDocument(
@@ -53,6 +63,18 @@ public final class Pakket {
         ((BindingProvider) port).getRequestContext()
             .put(BindingProvider.ENDPOINT_ADDRESS_PROPERTY, url);
         return port;
+    }
+
+    private static Element usernameToken(String key) throws Exception {
+        String wss = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-";
+        String text = "<w:Security xmlns:w='" + wss + "wssecurity-secext-1.0.xsd'>"
+            + "<w:UsernameToken><w:Username>java</w:Username><w:Password Type='" + wss
+            + "username-token-profile-1.0#PasswordText'>" + key
+            + "</w:Password></w:UsernameToken></w:Security>";
+        DocumentBuilderFactory factory = DocumentBuilderFactory.newInstance();
+        factory.setNamespaceAware(true);
+        return factory.newDocumentBuilder()
+            .parse(new InputSource(new StringReader(text))).getDocumentElement();
     }
 
     private static StukIn stuk(String klant, String approver) {
