@@ -11,8 +11,8 @@ import typer
 from gateway.cli.common import CONFIG, Folder, Json, OneFirm, fail, of_firms, tell
 from gateway.delivery.certificates import certificates
 from gateway.domain import chain
-from gateway.domain import proof as proofs
 from gateway.domain.firm import Firm
+from gateway.domain.proof import seal
 from gateway.errors import PortalError
 from gateway.flows import auditing, proof
 from gateway.flows.portal import Portal
@@ -43,7 +43,7 @@ def proof_verify(
     """Check a proof, without server or database. 0: good, 1: it does not verify, 2: no proof."""
     try:
         found = proof.verify(
-            proofs.read(file.read_bytes()),
+            seal.read(file.read_bytes()),
             key=chain.read_key(key) if key else None,
             document=_sha256(document) if document else None,
             certificates=certificates(certificate.read_text(), "certificate")

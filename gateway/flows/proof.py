@@ -25,14 +25,16 @@ from gateway.delivery.certificates import Trust, oin
 from gateway.delivery.text import collapsed
 from gateway.delivery.text import moment as read_moment
 from gateway.domain import chain as links
-from gateway.domain import proof as rules
 from gateway.domain.accordering import Mandate
 from gateway.domain.chain import Row
 from gateway.domain.code import Purpose
 from gateway.domain.delivery import ENDED
 from gateway.domain.firm import Firm
 from gateway.domain.person import Person
-from gateway.domain.proof import Finding, ReplySaid, Signed, StatusSaid
+from gateway.domain.proof import contents, seal
+from gateway.domain.proof import verify as rules
+from gateway.domain.proof.contents import MandateSaid, Proof, ReplySaid, StatusSaid
+from gateway.domain.proof.findings import Finding, NotAProof, Signed
 from gateway.domain.sbr import Statusmelding
 from gateway.domain.stuk import LABELS, State
 from gateway.domain.xml import Element
@@ -73,7 +75,7 @@ async def bundle(portal: Portal, who: Visitor | Firm, id: UUID) -> dict[str, Any
             "events": [_event(number, row) for number, row in events],
         }
     content["chain"] = await _chain(portal, firm, [number for number, _ in events])
-    return rules.sealed(content, links.private_key(portal.keys))
+    return seal.sealed(content, links.private_key(portal.keys))
 
 
 def _may(who: Visitor | Firm, stuk: Stuk) -> bool:
@@ -85,8 +87,8 @@ def _may(who: Visitor | Firm, stuk: Stuk) -> bool:
 def _head(portal: Portal, firm: Firm, stuk: Stuk) -> dict[str, Any]:
     soort = firm.soorten.get(stuk.soort)
     return {
-        "format": rules.FORMAT,
-        "version": rules.VERSION,
+        "format": contents.FORMAT,
+        "version": contents.VERSION,
         "made_at": links.moment(now()),
         "product": {"name": portal.product, "version": __version__},
         "firm": {"id": firm.id, "name": firm.name},
@@ -105,7 +107,7 @@ def _head(portal: Portal, firm: Firm, stuk: Stuk) -> dict[str, Any]:
             "replaces": stuk.replaces and str(stuk.replaces),
         },
         "rule": stuk.rule.to_json(),
-        "manifest": {"sha256": stuk.manifest, "how": rules.HOW},
+        "manifest": {"sha256": stuk.manifest, "how": contents.HOW},
     }
 
 
@@ -198,7 +200,7 @@ def _recorded_by(events: Iterable[Row], a: Akkoord) -> str:
     ]
     at = a.confirmed_at or a.at
     nearest = min(recorded, key=lambda e: abs(datetime.fromisoformat(e.at) - at), default=None)
-    return str(rules.told(nearest.data).get("by", "")) if nearest else ""
+    return str(contents.told(nearest.data).get("by", "")) if nearest else ""
 
 
 # --- what became of it
@@ -316,7 +318,7 @@ def _replies(data: Mapping[str, Any]) -> list[list[ReplySaid]]:
     """The replies of each delivery; nothing when the file is not as the format says, which
     gateway.domain.proof tells."""
     try:
-        return [d.replies for d in rules.Proof.model_validate(data).deliveries]
+        return [d.replies for d in Proof.model_validate(data).deliveries]
     except ValueError:
         return []
 
@@ -438,9 +440,9 @@ _CHAIN = (
 def pdf(data: Mapping[str, Any]) -> bytes:
     """A proof to read, in Dutch, on A4. For a thread. Raises NotAProof, ConfigInvalid."""
     try:
-        said = rules.Proof.model_validate(data)
+        said = Proof.model_validate(data)
     except ValueError as e:
-        raise rules.NotAProof from e
+        raise NotAProof from e
     sheet, out = _Sheet(), io.BytesIO()
     title = f"Bewijs: {said.stuk.titel}, {said.stuk.periode} {said.stuk.jaar}"
     sheet.title(title)
@@ -452,7 +454,7 @@ def pdf(data: Mapping[str, Any]) -> bytes:
     return out.getvalue()
 
 
-def _print_stuk(sheet: "_Sheet", said: rules.Proof) -> None:
+def _print_stuk(sheet: "_Sheet", said: Proof) -> None:
     stuk = said.stuk
     known = {s.value for s in State}
     state = LABELS[State(stuk.state)].label if stuk.state in known else stuk.state
@@ -470,7 +472,7 @@ def _print_stuk(sheet: "_Sheet", said: rules.Proof) -> None:
     )
 
 
-def _print_parts(sheet: "_Sheet", said: rules.Proof) -> None:
+def _print_parts(sheet: "_Sheet", said: Proof) -> None:
     sheet.heading("Onderdelen")
     rows = [
         (str(p.number), _ROLES[p.role], p.name, f"{p.length} bytes", p.sha256) for p in said.parts
@@ -479,7 +481,7 @@ def _print_parts(sheet: "_Sheet", said: rules.Proof) -> None:
     sheet.facts(("Alles samen", said.manifest.sha256), ("Berekend als", said.manifest.how))
 
 
-def _print_akkoorden(sheet: "_Sheet", said: rules.Proof) -> None:
+def _print_akkoorden(sheet: "_Sheet", said: Proof) -> None:
     sheet.heading("Akkoord")
     names = {a.person: a.name for a in said.approvals}
     for number, group in enumerate(said.rule, 1):
@@ -502,7 +504,7 @@ def _print_akkoorden(sheet: "_Sheet", said: rules.Proof) -> None:
         sheet.text(f"Toestemming voor: {', '.join(said.banks)}.")
 
 
-def _mandate_text(mandate: rules.MandateSaid | None) -> str:
+def _mandate_text(mandate: MandateSaid | None) -> str:
     if mandate is None:
         return "-"
     until = f" tot en met {_day(mandate.until)}" if mandate.until else ""
@@ -510,7 +512,7 @@ def _mandate_text(mandate: rules.MandateSaid | None) -> str:
     return f"{what}, vanaf {_day(mandate.since)}{until} (nummer {mandate.id})"
 
 
-def _print_deliveries(sheet: "_Sheet", said: rules.Proof) -> None:
+def _print_deliveries(sheet: "_Sheet", said: Proof) -> None:
     sheet.heading("Verzending")
     if not said.deliveries:
         sheet.text("Er is niets verzonden.")
@@ -540,7 +542,7 @@ def _status_text(s: StatusSaid) -> str:
     return " ".join((s.description, s.fault, s.fault_text, details))
 
 
-def _print_events(sheet: "_Sheet", said: rules.Proof) -> None:
+def _print_events(sheet: "_Sheet", said: Proof) -> None:
     sheet.heading("Wat er gebeurde")
     rows = [
         (_when(e.at), _EVENTS.get(e.event, e.event), str(e.number), e.digest) for e in said.events
@@ -625,7 +627,7 @@ class _Sheet:
             head = [self._cell(n, "name") for n in names]
             self._rows([head, *([self._cell(v, "cell") for v in r] for r in rows)], widths, 1)
 
-    def write(self, out: io.BytesIO, title: str, said: rules.Proof) -> None:
+    def write(self, out: io.BytesIO, title: str, said: Proof) -> None:
         """Everything, with the number and the product on every page."""
         made = f"{said.product.name} {said.product.version}, {_when(said.made_at)}"
 

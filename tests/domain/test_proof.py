@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import chain, proof
+from gateway.domain import chain
 from gateway.domain.keys import Keys
+from gateway.domain.proof import contents, seal, verify
+from gateway.domain.proof.findings import NotAProof
 from gateway.domain.stuk import Part, Role, manifest
 
 KEY = chain.private_key(Keys("k" * 44))
@@ -62,24 +64,24 @@ def made(*approvals: dict, events: tuple[dict, ...] = (), **changes: object) -> 
     put_up = event(1, "stuk_put_up", manifest=MANIFEST, soort="ob", by="pakket", replaces=None)
     happened = [put_up, *events]
     content = {
-        "format": proof.FORMAT, "version": 1, "made_at": AT,
+        "format": contents.FORMAT, "version": 1, "made_at": AT,
         "product": {"name": "P", "version": "1"}, "firm": {"id": "een", "name": "Een"},
         "klant": {"number": "1", "name": "K"},
         "stuk": {"id": STUK, "soort": "ob", "titel": "ob", "jaar": 2026, "periode": "Q1",
                  "deadline": None, "route": "portal", "state": "goedgekeurd",
                  "put_up_by": "pakket", "created_at": AT, "replaces": None},
-        "rule": [{"people": [], "need": 1}], "manifest": {"sha256": MANIFEST, "how": proof.HOW},
+        "rule": [{"people": [], "need": 1}], "manifest": {"sha256": MANIFEST, "how": contents.HOW},
         "parts": [{"number": 1, "role": "akkoorddocument", "name": "a.pdf",
                    "media_type": "application/pdf", "length": 3, "sha256": HASH}],
         "approvals": list(approvals), "banks": [], "deliveries": [], "events": happened,
         "chain": chained(happened),
     } | changes  # fmt: skip
-    return proof.sealed(content, KEY)
+    return seal.sealed(content, KEY)
 
 
 def wrong(data: dict, **more: object) -> dict[str, str]:
     """What does not verify, with why."""
-    return {f.what: f.detail for f in proof.verify(data, **more) if not f.ok}
+    return {f.what: f.detail for f in verify.verify(data, **more) if not f.ok}
 
 
 GOOD = made(approval(), events=(confirmed(2),))
@@ -87,7 +89,7 @@ GOOD = made(approval(), events=(confirmed(2),))
 
 def test_a_good_one_is_good():
     assert wrong(GOOD, key=KEY.public_key(), document=HASH) == {}
-    assert proof.read(json.dumps(GOOD)) == GOOD
+    assert seal.read(json.dumps(GOOD)) == GOOD
     assert wrong(GOOD, document="0" * 64) == {"document": f"no part has SHA-256 {'0' * 64}"}
 
 
@@ -192,7 +194,7 @@ def test_what_a_forger_writes_into_an_event_breaks_nothing(name, data):
     """He can digest it, and with a key of his own he can link and seal it."""
     row = chain.Row("een", 2, AT, name, None, "1", f"stuk:{STUK}", "r", data)
     forged = {**event(2, name), "data": data, "digest": chain.digest(row)}
-    proof.verify(made(approval(), events=(forged,)), signed=[])
+    verify.verify(made(approval(), events=(forged,)), signed=[])
 
 
 ANY = st.recursive(
@@ -219,19 +221,19 @@ def test_any_value_anywhere_is_judged(data):
     place[name] = value
     try:
         found = wrong(made_up)
-    except proof.NotAProof:
-        assert made_up["format"] != proof.FORMAT or made_up["version"] != proof.VERSION
+    except NotAProof:
+        assert made_up["format"] != contents.FORMAT or made_up["version"] != contents.VERSION
         return
     assert found or same
 
 
 @given(ANY)
 def test_any_json_is_no_proof(value):
-    with pytest.raises(proof.NotAProof):
-        proof.read(json.dumps(value))
+    with pytest.raises(NotAProof):
+        seal.read(json.dumps(value))
 
 
 def test_what_is_sealed_is_written_in_one_way():
     """RFC 8785: keys in order, no blanks, UTF-8."""
-    assert proof.canonical({"b": [1, "é"], "a": None}) == '{"a":null,"b":[1,"é"]}'.encode()
-    assert proof.digests({"a": [1, 2], "b": [], "seal": 1}).keys() == {"a.0", "a.1", "b"}
+    assert seal.canonical({"b": [1, "é"], "a": None}) == '{"a":null,"b":[1,"é"]}'.encode()
+    assert seal.digests({"a": [1, 2], "b": [], "seal": 1}).keys() == {"a.0", "a.1", "b"}

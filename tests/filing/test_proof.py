@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from gateway.cli import cli
 from gateway.domain import chain as links
-from gateway.domain import proof as rules
+from gateway.domain.proof import contents, seal
+from gateway.domain.proof.findings import NotAProof
 from gateway.errors import Denied
 from gateway.flows import accordering, auditing, proof, stukbeheer
 from tests.delivery import pki as own
@@ -49,7 +50,7 @@ async def filed(office, person):
     id = await office.put_up()
     await sanne.approves(id)
     await office.finish(id)
-    return rules.read(json.dumps(await proof.bundle(office.portal, sanne.visitor, id)))
+    return seal.read(json.dumps(await proof.bundle(office.portal, sanne.visitor, id)))
 
 
 def leaves(value, path=()):
@@ -79,7 +80,7 @@ def put(data, path, value):
 def resealed(data, key):
     """As somebody would write it who has a key."""
     content = {k: v for k, v in data.items() if k not in ("seal", "key")}
-    return rules.sealed(content, key)
+    return seal.sealed(content, key)
 
 
 def other(value):
@@ -149,7 +150,7 @@ async def test_every_flipped_leaf_is_named(filed):
             return
         try:
             found = wrong(put(filed, path, value))
-        except rules.NotAProof:
+        except NotAProof:
             assert path[0] in ("format", "version")
             return
         named = ".".join(map(str, path))
@@ -187,10 +188,10 @@ async def test_who_seals_anew_with_the_true_key_changes_only_what_is_listed(offi
         name = ".".join(map(str, path))
         changed = put(filed, path, other(at(filed, path)))
         if path[0] not in ("format", "version") and not wrong(resealed(changed, key)):
-            listed = {p for p in rules.ONLY_SEALED if fnmatchcase(name, p)}
+            listed = {p for p in contents.ONLY_SEALED if fnmatchcase(name, p)}
             assert listed, name
             free |= listed
-    assert set(rules.ONLY_SEALED) - free <= NOT_HERE
+    assert set(contents.ONLY_SEALED) - free <= NOT_HERE
 
 
 async def test_another_maker_is_known_by_his_key(office, filed):
@@ -213,8 +214,8 @@ async def test_an_approval_by_nobody_does_not_satisfy_the_rule(office, filed):
      '{"format": "mijnaccountantsportal/bewijs", "version": 2}', b"\xff", "[" * 100_000],
 )  # fmt: skip
 def test_what_is_no_proof_is_told(text):
-    with pytest.raises(rules.NotAProof):
-        rules.read(text)
+    with pytest.raises(NotAProof):
+        seal.read(text)
 
 
 async def test_only_who_may_see_it_gets_it(office, person):
@@ -289,8 +290,8 @@ async def test_it_can_be_read_on_paper(filed):
         made = proof.pdf(data)
         assert made.startswith(b"%PDF-")
         assert made.count(b"/Type /Page\n") > 1
-    with pytest.raises(rules.NotAProof):
-        proof.pdf({"format": rules.FORMAT})
+    with pytest.raises(NotAProof):
+        proof.pdf({"format": contents.FORMAT})
 
 
 def run(*words) -> tuple[int, str]:
