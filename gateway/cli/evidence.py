@@ -14,8 +14,9 @@ from gateway.domain import chain
 from gateway.domain.firm import Firm
 from gateway.domain.proof import seal
 from gateway.errors import PortalError
-from gateway.flows import auditing, proof
+from gateway.flows import auditing
 from gateway.flows.portal import Portal
+from gateway.flows.proof import checking
 
 proof_cli = typer.Typer(no_args_is_help=True, help="Proofs of stukken, checked offline.")
 audit_cli = typer.Typer(no_args_is_help=True, help="The chain of the audit.")
@@ -42,7 +43,7 @@ def proof_verify(
 ) -> None:
     """Check a proof, without server or database. 0: good, 1: it does not verify, 2: no proof."""
     try:
-        found = proof.verify(
+        found = checking.verify(
             seal.read(file.read_bytes()),
             key=chain.read_key(key) if key else None,
             document=_sha256(document) if document else None,

@@ -23,8 +23,9 @@ from gateway.domain.xbrl import instance as xbrl
 from gateway.domain.xbrl import view
 from gateway.errors import Denied, Invalid, SourceError, TooMany
 from gateway.flows import accordering as flow
-from gateway.flows import filing, proof
+from gateway.flows import filing
 from gateway.flows.accordering import Batch, Detail, Task
+from gateway.flows.proof import gathering, printing
 from gateway.pages import messages, qr, render, stream
 from gateway.pages.context import here, portal, signed_in
 from gateway.pages.routing import Access, Routes
@@ -482,7 +483,7 @@ async def confirm_rejection(request: web.Request) -> web.StreamResponse:
 @ROUTES.get("/accordering/{stuk}/bewijs.json", Access.SESSION)
 async def proof_to_check(request: web.Request) -> web.StreamResponse:
     """The proof as JSON, for `gateway proof verify`."""
-    data = await proof.bundle(portal(request), signed_in(request), _id(request))
+    data = await gathering.bundle(portal(request), signed_in(request), _id(request))
     text = json.dumps(data, ensure_ascii=False, indent=1)
     return _saved(request, text.encode(), "application/json", "json")
 
@@ -490,8 +491,8 @@ async def proof_to_check(request: web.Request) -> web.StreamResponse:
 @ROUTES.get("/accordering/{stuk}/bewijs.pdf", Access.SESSION)
 async def proof_to_read(request: web.Request) -> web.StreamResponse:
     """The proof as a PDF."""
-    data = await proof.bundle(portal(request), signed_in(request), _id(request))
-    body = await flow.in_thread(lambda: proof.pdf(data))
+    data = await gathering.bundle(portal(request), signed_in(request), _id(request))
+    body = await flow.in_thread(lambda: printing.pdf(data))
     return _saved(request, body, "application/pdf", "pdf")
 
 

@@ -7,8 +7,9 @@ import asyncpg
 
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import Role
-from gateway.flows import accordering, proof
+from gateway.flows import accordering
 from gateway.flows.intake import PartWish
+from gateway.flows.proof import gathering
 from tests.domain.xbrl import made
 from tests.faults.test_no_documents import Canary
 from tests.filing.conftest import INSTANCES, KLANT
@@ -39,7 +40,7 @@ async def test_nothing_of_a_stuk_stays(office, person, postgres, dsn, tmp_path, 
     assert [p.name for p in detail.parts] == ["ob.pdf", "ob.xbrl", "bijlage.pdf"]
     await sanne.approves(id)
     assert (await office.finish(id)).state is D.FINAL_OK
-    await proof.bundle(office.portal, sanne.visitor, id)
+    await gathering.bundle(office.portal, sanne.visitor, id)
     owner = await asyncpg.connect(dsn)
     await owner.execute("checkpoint")
     await owner.close()

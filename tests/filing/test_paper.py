@@ -6,8 +6,9 @@ import pytest
 
 from gateway.domain import chain as links
 from gateway.domain.stuk import State
-from gateway.flows import accordering, proof, stukbeheer
+from gateway.flows import accordering, stukbeheer
 from gateway.flows.intake import GroupWish
+from gateway.flows.proof import gathering
 from tests.filing.test_proof import put, resealed, wrong
 
 SANNE, PIM = "sanne@bakkerij.example", "pim@bakkerij.example"
@@ -82,7 +83,7 @@ async def test_the_proof_holds_each_to_his_own(office, person, staff):
     assert [r[:2] for r in await _recorded(office, id)] == [
         (ids[0], staff[EVA]), (ids[1], staff[KARIM]),
     ]  # fmt: skip
-    data = await proof.bundle(office.portal, office.firm, id)
+    data = await gathering.bundle(office.portal, office.firm, id)
     assert wrong(data) == {}
     assert [a["recorded_by"] for a in data["approvals"]] == [EVA, KARIM.upper()]
     key = links.private_key(office.portal.keys)

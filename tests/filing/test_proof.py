@@ -23,7 +23,8 @@ from gateway.domain import chain as links
 from gateway.domain.proof import contents, seal
 from gateway.domain.proof.findings import NotAProof
 from gateway.errors import Denied
-from gateway.flows import accordering, auditing, proof, stukbeheer
+from gateway.flows import accordering, auditing, stukbeheer
+from gateway.flows.proof import checking, gathering, printing
 from tests.delivery import pki as own
 from tests.delivery import replies
 from tests.filing.conftest import rule
@@ -37,7 +38,7 @@ OTHER = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
 def wrong(data, **more) -> dict[str, str]:
     """What does not verify, with why."""
     found: dict[str, str] = {}
-    for one in proof.verify(data, **more):
+    for one in checking.verify(data, **more):
         if not one.ok:
             found[one.what] = f"{found.get(one.what, '')}; {one.detail}"
     return found
@@ -50,7 +51,7 @@ async def filed(office, person):
     id = await office.put_up()
     await sanne.approves(id)
     await office.finish(id)
-    return seal.read(json.dumps(await proof.bundle(office.portal, sanne.visitor, id)))
+    return seal.read(json.dumps(await gathering.bundle(office.portal, sanne.visitor, id)))
 
 
 def leaves(value, path=()):
@@ -221,14 +222,14 @@ def test_what_is_no_proof_is_told(text):
 async def test_only_who_may_see_it_gets_it(office, person):
     sanne = await person()
     id = await office.put_up()
-    assert (await proof.bundle(office.portal, sanne.visitor, id))["approvals"] == []
-    assert wrong(await proof.bundle(office.portal, office.firm, id)) == {}
+    assert (await gathering.bundle(office.portal, sanne.visitor, id))["approvals"] == []
+    assert wrong(await gathering.bundle(office.portal, office.firm, id)) == {}
     for who, what in (
         (office.portal.firms["wilgenhof"], id),
         (office.firm, UUID(int=1)),
     ):
         with pytest.raises(Denied):
-            await proof.bundle(office.portal, who, what)
+            await gathering.bundle(office.portal, who, what)
 
 
 async def test_rejected_tells_who_and_why(office, person):
@@ -238,7 +239,7 @@ async def test_rejected_tells_who_and_why(office, person):
     reason = "De omzet van maart klopt niet."
     await accordering.ask_rejection(office.portal, sanne.visitor, id, manifest, reason)
     await accordering.reject(office.portal, sanne.visitor, id, manifest, reason, sanne.phone.code)
-    data = await proof.bundle(office.portal, office.firm, id)
+    data = await gathering.bundle(office.portal, office.firm, id)
     assert wrong(data) == {}
     (approval,) = data["approvals"]
     assert (approval["act"], approval["reason"]) == ("rejected", reason)
@@ -250,7 +251,7 @@ async def test_paper_tells_who_recorded_it(office, person):
     id = await office.put_up(rule=rule(({sanne.visitor.person_id}, 1)))
     await stukbeheer.paper(office.portal, office.firm, id, sanne.visitor.username, "eva",
                            "Getekend formulier, ligt in de kluis.")  # fmt: skip
-    data = await proof.bundle(office.portal, office.firm, id)
+    data = await gathering.bundle(office.portal, office.firm, id)
     assert wrong(data) == {}
     (approval,) = data["approvals"]
     assert (approval["act"], approval["recorded_by"], approval["code"]) == ("paper", "eva", None)
@@ -268,7 +269,7 @@ async def test_months_between_events_leave_out_what_lies_between(office, person)
         await stukbeheer.identify(office.portal, office.firm, "400100", "kvk", "12345678")
     await auditing.checkpoint(office.portal, office.firm)
     await sanne.opens(id)
-    data = await proof.bundle(office.portal, office.firm, id)
+    data = await gathering.bundle(office.portal, office.firm, id)
     assert wrong(data) == {}
     assert len(data["chain"]) == 2
     first, second = (range(s["first"], s["checkpoint"]["number"] + 1) for s in data["chain"])
@@ -277,7 +278,7 @@ async def test_months_between_events_leave_out_what_lies_between(office, person)
 
 async def test_after_a_new_key_the_proof_is_of_the_new_key(office, filed, monkeypatch):
     monkeypatch.setitem(office.portal.keys._derived, "checkpoint", b"n" * 32)
-    data = await proof.bundle(office.portal, office.firm, UUID(filed["stuk"]["id"]))
+    data = await gathering.bundle(office.portal, office.firm, UUID(filed["stuk"]["id"]))
     assert wrong(data, key=auditing.public_key(office.portal)) == {}
     assert data["key"]["id"] != filed["key"]["id"]
 
@@ -287,11 +288,11 @@ async def test_it_can_be_read_on_paper(filed):
     that is longer than a page."""
     long = "łódź 漢字 \U0001f600 <b>&amp; \x00\u202e" + "w" * 30000
     for data in (filed, put(filed, ("klant", "name"), long)):
-        made = proof.pdf(data)
+        made = printing.pdf(data)
         assert made.startswith(b"%PDF-")
         assert made.count(b"/Type /Page\n") > 1
     with pytest.raises(NotAProof):
-        proof.pdf({"format": contents.FORMAT})
+        printing.pdf({"format": contents.FORMAT})
 
 
 def run(*words) -> tuple[int, str]:

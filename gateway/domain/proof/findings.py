@@ -24,8 +24,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a receiver's signed reply tells (gateway.flows.proof opens it). delivery: number in
-    the file; statuses: what it tells of them, as the file writes it."""
+    """What a receiver's signed reply tells (gateway.flows.proof.replies opens it). delivery:
+    number in the file; statuses: what it tells of them, as the file writes it."""
 
     delivery: int
     kenmerk: str
