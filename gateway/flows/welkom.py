@@ -6,7 +6,7 @@ from gateway.domain import access
 from gateway.domain.firm import Employee
 from gateway.domain.klant import Klant
 from gateway.errors import Denied
-from gateway.flows import accordering
+from gateway.flows.accordering import tasks
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import Visitor
 from gateway.store import audit, persons, sessions
@@ -25,7 +25,7 @@ async def welcome(portal: Portal, visitor: Visitor) -> Welcome:
     """What the page "Welkom" tells."""
     klant = access.may_see(visitor.klanten, visitor.klant)
     contact = visitor.firm.employee(klant.relatiebeheerder if klant else None)
-    return Welcome(contact, await accordering.count(portal, visitor))
+    return Welcome(contact, await tasks.count(portal, visitor))
 
 
 def organisations(visitor: Visitor, search: str) -> list[Klant]:

@@ -22,9 +22,13 @@ from gateway.domain.stuk import State
 from gateway.domain.xbrl import instance as xbrl
 from gateway.domain.xbrl import view
 from gateway.errors import Denied, Invalid, SourceError, TooMany
-from gateway.flows import accordering as flow
 from gateway.flows import filing
-from gateway.flows.accordering import Batch, Detail, Task
+from gateway.flows.accordering import approving, opening, rejecting, sending, showing
+from gateway.flows.accordering import tasks as waiting
+from gateway.flows.accordering.opening import Opening, PartChanged
+from gateway.flows.accordering.sending import Batch
+from gateway.flows.accordering.showing import Detail
+from gateway.flows.accordering.tasks import Task
 from gateway.flows.proof import gathering, printing
 from gateway.pages import messages, qr, render, stream
 from gateway.pages.context import here, portal, signed_in
@@ -87,7 +91,7 @@ def _uuid(text: str) -> UUID:
 
 
 def _chosen(form: MultiDictProxy[Any]) -> list[UUID]:
-    return [_uuid(str(value)) for value in form.getall("stuk", [])][: flow.MOST]
+    return [_uuid(str(value)) for value in form.getall("stuk", [])][: sending.MOST]
 
 
 # --- lists
@@ -96,7 +100,7 @@ def _chosen(form: MultiDictProxy[Any]) -> list[UUID]:
 @ROUTES.get("/accordering", Access.SESSION)
 async def tasks(request: web.Request) -> web.StreamResponse:
     """ "Openstaande taken", with "klaar om te verzenden" on top."""
-    found = await flow.tasks(portal(request), signed_in(request))
+    found = await waiting.tasks(portal(request), signed_in(request))
     return render.page(
         request,
         "pages/accordering/taken.html",
@@ -147,7 +151,7 @@ async def _overview(request: web.Request) -> tuple[dict[str, str], list[Task]]:
         "type": kind if (kind := query.get("type", "")) in signed_in(request).firm.soorten else "",
         "zoek": _words(query.get("zoek", "")),
     }
-    found = await flow.overview(
+    found = await waiting.overview(
         portal(request),
         signed_in(request),
         state=chosen["status"],
@@ -223,7 +227,7 @@ async def _detail(
     reason: str = "",
 ) -> web.Response:
     running, visitor = portal(request), signed_in(request)
-    found = await flow.detail(running, visitor, _id(request))
+    found = await showing.detail(running, visitor, _id(request))
     firm = visitor.firm
     return render.page(
         request,
@@ -236,9 +240,9 @@ async def _detail(
         address=f"/accordering/{found.task.stuk.id}",
         employee=firm.employee(found.task.stuk.relatiebeheerder),
         history=await _history(request, found),
-        figures=flow.figures(running, found.task.stuk),
+        figures=showing.figures(running, found.task.stuk),
         meanings=await _meanings(request, found),
-        payment=(payment := flow.to_pay(running, firm, found.task.stuk)),
+        payment=(payment := showing.to_pay(running, firm, found.task.stuk)),
         code=_qr(request, payment),
         banks=filing.banks(running) if found.task.soort.bank else {},
         faults=faults or {},
@@ -255,14 +259,14 @@ def _qr(request: web.Request, payment: Payment | None) -> Markup:
     return qr.svg(qr_text(payment), render.text(request, "QR-code voor uw bank"))
 
 
-async def _history(request: web.Request, found: Detail) -> list[tuple[flow.Event, str]]:
-    rows = await flow.history(portal(request), signed_in(request), found.task.stuk.id)
+async def _history(request: web.Request, found: Detail) -> list[tuple[showing.Event, str]]:
+    rows = await showing.history(portal(request), signed_in(request), found.task.stuk.id)
     return [(row, EVENTS[row.event]) for row in rows if row.event in EVENTS]
 
 
 async def _meanings(request: web.Request, found: Detail) -> list[tuple[Any, statuscode.Meaning]]:
     """Every status of the receiver with what it means, the newest first."""
-    rows = await flow.statuses(portal(request), signed_in(request), found)
+    rows = await showing.statuses(portal(request), signed_in(request), found)
     return [(s, statuscode.of_status(s.statuscode, s.foutcode)) for s in reversed(rows)]
 
 
@@ -273,21 +277,21 @@ async def part(request: web.Request) -> web.StreamResponse:
     if not (number.isascii() and number.isdigit() and len(number) < 4):
         raise Denied
     save = request.query.get("opslaan") == "1"
-    async with flow.opening(
+    async with opening.opening(
         portal(request), signed_in(request), _id(request), int(number)
-    ) as opening:
-        return await _pour(request, opening, save=save)
+    ) as opened:
+        return await _pour(request, opened, save=save)
 
 
-async def _pour(request: web.Request, opening: flow.Opening, *, save: bool) -> web.StreamResponse:
-    entry = Entry(opening.name, opening.name, size=opening.row.length)
+async def _pour(request: web.Request, opened: Opening, *, save: bool) -> web.StreamResponse:
+    entry = Entry(opened.name, opened.name, size=opened.row.length)
     headers = stream.headers(entry, save=save)
     headers["Cache-Control"] = "no-store"
     headers.pop("Accept-Ranges", None)
-    pieces = opening.pieces()
+    pieces = opened.pieces()
     first = await anext(pieces, b"")  # what is wrong at once is told with a page
     response = web.StreamResponse(headers=headers)
-    response.content_length = opening.row.length
+    response.content_length = opened.row.length
     if request.method == "HEAD":
         return response
     await response.prepare(request)
@@ -295,7 +299,7 @@ async def _pour(request: web.Request, opening: flow.Opening, *, save: bool) -> w
         await response.write(first)
         async for piece in pieces:
             await response.write(piece)
-    except (SourceError, flow.PartChanged) as e:
+    except (SourceError, PartChanged) as e:
         log.get().warning("part_broken", error=type(e).__name__, request=here(request).id)
         stream.broken(request)
     await response.write_eof()
@@ -306,13 +310,13 @@ async def _pour(request: web.Request, opening: flow.Opening, *, save: bool) -> w
 async def rendering(request: web.Request) -> web.StreamResponse:
     """The XBRL instance as a person can read it; seen in full, so that it counts as opened."""
     running, visitor = portal(request), signed_in(request)
-    found = await flow.detail(running, visitor, _id(request))
-    part = flow.instance_of(found.parts)
+    found = await showing.detail(running, visitor, _id(request))
+    part = showing.instance_of(found.parts)
     if part is None:
         raise Denied
-    async with flow.opening(running, visitor, found.task.stuk.id, part.row.number) as opening:
-        data = b"".join([piece async for piece in opening.pieces()])
-    sections = await flow.in_thread(lambda: view.view(xbrl.read(data)))
+    async with opening.opening(running, visitor, found.task.stuk.id, part.row.number) as opened:
+        data = b"".join([piece async for piece in opened.pieces()])
+    sections = await showing.in_thread(lambda: view.view(xbrl.read(data)))
     return render.page(
         request,
         "pages/accordering/weergave.html",
@@ -333,7 +337,7 @@ async def approve(request: web.Request) -> web.StreamResponse:
     form = request[FORM]
     id = _id(request)
     try:
-        await flow.approve(
+        await approving.approve(
             portal(request), signed_in(request), id, str(form.get("manifest", "")),
             [str(b) for b in form.getall("bank", [])],
         )  # fmt: skip
@@ -347,7 +351,7 @@ async def approve(request: web.Request) -> web.StreamResponse:
 @ROUTES.post("/accordering/{stuk}/terughalen", Access.SESSION)
 async def take_back(request: web.Request) -> web.StreamResponse:
     """Off the list "klaar om te verzenden"."""
-    await flow.take_back(portal(request), signed_in(request), _id(request))
+    await approving.take_back(portal(request), signed_in(request), _id(request))
     return render.redirect(request, "/accordering?bericht=teruggehaald")
 
 
@@ -359,10 +363,10 @@ async def send(request: web.Request) -> web.StreamResponse:
 
 async def _ask_code(request: web.Request, ids: Sequence[UUID]) -> web.StreamResponse:
     try:
-        chosen = await flow.batch(portal(request), signed_in(request), ids)
+        chosen = await sending.batch(portal(request), signed_in(request), ids)
     except Invalid:
         return render.redirect(request, "/accordering?bericht=niets_gekozen")
-    state = await flow.resend_state(portal(request), signed_in(request), chosen)
+    state = await sending.resend_state(portal(request), signed_in(request), chosen)
     faults: dict[str, str] = {}
     if not state.wait:  # a code that was just sent still serves
         faults = await _send_code(request, chosen)
@@ -371,7 +375,7 @@ async def _ask_code(request: web.Request, ids: Sequence[UUID]) -> web.StreamResp
 
 async def _send_code(request: web.Request, chosen: Batch) -> dict[str, str]:
     try:
-        await flow.send_code(portal(request), signed_in(request), chosen)
+        await sending.send_code(portal(request), signed_in(request), chosen)
     except Invalid as e:
         return e.faults
     except TooMany:
@@ -387,16 +391,16 @@ async def _code_page(
         "pages/accordering/token.html",
         status=400 if faults and status == 200 else status,
         chosen=chosen,
-        resend=await flow.resend_state(portal(request), signed_in(request), chosen),
+        resend=await sending.resend_state(portal(request), signed_in(request), chosen),
         faults=faults,
-        phone=await flow.phone(portal(request), signed_in(request)),
+        phone=await sending.phone(portal(request), signed_in(request)),
     )
 
 
 @ROUTES.post("/accordering/verzenden/nieuw", Access.SESSION)
 async def resend(request: web.Request) -> web.StreamResponse:
     """ "Nieuw token versturen", for the same batch."""
-    chosen = await flow.batch(portal(request), signed_in(request), _chosen(request[FORM]))
+    chosen = await sending.batch(portal(request), signed_in(request), _chosen(request[FORM]))
     return await _code_page(request, chosen, faults=await _send_code(request, chosen))
 
 
@@ -407,16 +411,16 @@ async def confirm(request: web.Request) -> web.StreamResponse:
     ids = _chosen(form)
     boxes = [str(form.get(name, "")) for name in ("code1", "code2")]
     try:
-        sent = await flow.send(portal(request), signed_in(request), ids, *boxes)
+        sent = await sending.send(portal(request), signed_in(request), ids, *boxes)
     except Invalid as e:
         if "stuk" in e.faults:
             return render.redirect(request, "/accordering?bericht=niets_gekozen")
-        chosen = await flow.batch(portal(request), signed_in(request), ids)
+        chosen = await sending.batch(portal(request), signed_in(request), ids)
         return await _code_page(request, chosen, faults=e.faults)
     return render.page(request, "pages/accordering/verzonden.html", sent=sent, label=_label)
 
 
-def _label(sent: flow.Sent) -> rules.Shown:
+def _label(sent: sending.Sent) -> rules.Shown:
     if sent.stuk.route is Route.BACKOFFICE and sent.state is State.APPROVED:
         return rules.Shown(_BY_PACKAGE[0], rules.Actor.FIRM, "good", _BY_PACKAGE[1])
     return rules.LABELS[sent.state]
@@ -432,7 +436,7 @@ async def reject(request: web.Request) -> web.StreamResponse:
     reason, manifest = str(form.get("reden", "")), str(form.get("manifest", ""))
     again = form.get("nieuw") == "1"
     try:
-        await flow.ask_rejection(
+        await rejecting.ask_rejection(
             portal(request), signed_in(request), _id(request), manifest, reason, again=again
         )
     except Invalid as e:
@@ -447,7 +451,7 @@ async def reject(request: web.Request) -> web.StreamResponse:
 async def _rejection_page(
     request: web.Request, reason: str, manifest: str, faults: dict[str, str]
 ) -> web.Response:
-    found = await flow.detail(portal(request), signed_in(request), _id(request))
+    found = await showing.detail(portal(request), signed_in(request), _id(request))
     return render.page(
         request,
         "pages/accordering/afkeuren.html",
@@ -457,7 +461,7 @@ async def _rejection_page(
         reason=reason,
         manifest=manifest,
         faults=faults,
-        phone=await flow.phone(portal(request), signed_in(request)),
+        phone=await sending.phone(portal(request), signed_in(request)),
         address=f"/accordering/{found.task.stuk.id}",
     )
 
@@ -469,7 +473,7 @@ async def confirm_rejection(request: web.Request) -> web.StreamResponse:
     reason, manifest = str(form.get("reden", "")), str(form.get("manifest", ""))
     boxes = [str(form.get(name, "")) for name in ("code1", "code2")]
     try:
-        await flow.reject(
+        await rejecting.reject(
             portal(request), signed_in(request), _id(request), manifest, reason, *boxes
         )
     except Invalid as e:
@@ -492,7 +496,7 @@ async def proof_to_check(request: web.Request) -> web.StreamResponse:
 async def proof_to_read(request: web.Request) -> web.StreamResponse:
     """The proof as a PDF."""
     data = await gathering.bundle(portal(request), signed_in(request), _id(request))
-    body = await flow.in_thread(lambda: printing.pdf(data))
+    body = await showing.in_thread(lambda: printing.pdf(data))
     return _saved(request, body, "application/pdf", "pdf")
 
 

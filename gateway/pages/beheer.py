@@ -18,8 +18,8 @@ from gateway.domain.model import Text
 from gateway.domain.soort import Route
 from gateway.domain.stuk import Actor, Shown, State
 from gateway.errors import Denied, Invalid
-from gateway.flows import accordering
 from gateway.flows import stukbeheer as flow
+from gateway.flows.accordering import showing
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import Visitor, today
 from gateway.pages import messages, render
@@ -283,9 +283,9 @@ async def _inside(running: Portal, visitor: Visitor, stuk: Stuk) -> dict[str, An
     if stuk.state is State.CONCEPT:
         return {"opmerking": "", "reason": "", "parts": (), "history": [], "meanings": []}
     reader = replace(visitor, klanten=(Klant(stuk.klant, stuk.klant_name),))
-    detail = await accordering.detail(running, reader, stuk.id)
-    events = await accordering.history(running, reader, stuk.id)
-    told = await accordering.statuses(running, reader, detail)
+    detail = await showing.detail(running, reader, stuk.id)
+    events = await showing.history(running, reader, stuk.id)
+    told = await showing.statuses(running, reader, detail)
     sealed = [a.reason_sealed for a in detail.akkoorden if a.act == "rejected" and a.reason_sealed]
     return {
         "opmerking": detail.opmerking,
@@ -401,9 +401,7 @@ async def ask_replace(request: web.Request) -> web.StreamResponse:
     return await _form(request, "vervangen", command=command)
 
 
-def _command(
-    firm: Firm, stuk: Stuk, parts: Sequence[accordering.PartShown], opmerking: str
-) -> str:
+def _command(firm: Firm, stuk: Stuk, parts: Sequence[showing.PartShown], opmerking: str) -> str:
     """What operations type; where the new files lie is left to fill in."""
     options = {
         "firm": firm.id,

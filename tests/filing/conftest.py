@@ -15,7 +15,8 @@ from gateway.domain.accordering import Rule
 from gateway.domain.delivery import WORKING
 from gateway.domain.firm import Firm
 from gateway.domain.stuk import Role
-from gateway.flows import accordering, intake, signing_in, stukbeheer
+from gateway.flows import intake, signing_in, stukbeheer
+from gateway.flows.accordering import approving, opening, sending, showing
 from gateway.flows.delivering.cases import Works
 from gateway.flows.delivering.lanes import Lanes
 from gateway.flows.intake import PartWish
@@ -231,28 +232,28 @@ class Person:
 
     async def opens(self, id: UUID) -> str:
         """Every part to its end; gives the manifest that was seen."""
-        detail = await accordering.detail(self.office.portal, self.visitor, id)
+        detail = await showing.detail(self.office.portal, self.visitor, id)
         for part in detail.parts:
             await self.opens_part(id, part.row.number)
         return detail.task.stuk.manifest
 
     async def opens_part(self, id: UUID, number: int) -> bytes:
         """One part."""
-        async with accordering.opening(self.office.portal, self.visitor, id, number) as opening:
-            return b"".join([piece async for piece in opening.pieces()])
+        async with opening.opening(self.office.portal, self.visitor, id, number) as opened:
+            return b"".join([piece async for piece in opened.pieces()])
 
-    async def approves(self, *ids: UUID, banks: tuple[str, ...] = ()) -> list[accordering.Sent]:
+    async def approves(self, *ids: UUID, banks: tuple[str, ...] = ()) -> list[sending.Sent]:
         """Open, approve and send them with one code."""
         for id in ids:
             manifest = await self.opens(id)
-            await accordering.approve(self.office.portal, self.visitor, id, manifest, banks)
+            await approving.approve(self.office.portal, self.visitor, id, manifest, banks)
         return await self.sends(*ids)
 
-    async def sends(self, *ids: UUID) -> list[accordering.Sent]:
+    async def sends(self, *ids: UUID) -> list[sending.Sent]:
         """Send what is ready with one code."""
-        chosen = await accordering.batch(self.office.portal, self.visitor, ids)
-        await accordering.send_code(self.office.portal, self.visitor, chosen)
-        return await accordering.send(self.office.portal, self.visitor, ids, self.phone.code)
+        chosen = await sending.batch(self.office.portal, self.visitor, ids)
+        await sending.send_code(self.office.portal, self.visitor, chosen)
+        return await sending.send(self.office.portal, self.visitor, ids, self.phone.code)
 
 
 @pytest.fixture

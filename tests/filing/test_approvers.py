@@ -10,7 +10,8 @@ from gateway.cli import cli
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
 from gateway.errors import Invalid
-from gateway.flows import accordering, people, stukbeheer
+from gateway.flows import people, stukbeheer
+from gateway.flows.accordering import tasks
 from gateway.flows.intake import GroupWish
 from gateway.flows.visitor import today
 from tests.filing.conftest import KLANT, rule
@@ -36,10 +37,10 @@ async def test_the_partner_approves_after_her(office, three):
         ({sanne.visitor.person_id}, 1), ({pim.visitor.person_id}, 1)
     )
     for other in (pim, bo):
-        assert await accordering.tasks(office.portal, other.visitor) == []
+        assert await tasks.tasks(office.portal, other.visitor) == []
     (sent,) = await sanne.approves(id)
     assert sent.state is State.PARTLY
-    assert await accordering.tasks(office.portal, bo.visitor) == []
+    assert await tasks.tasks(office.portal, bo.visitor) == []
     (sent,) = await pim.approves(id)
     assert sent.state is State.APPROVED
     assert (await office.finish(id)).state is D.FINAL_OK
@@ -50,7 +51,7 @@ async def test_two_of_three_in_any_order(office, three):
     id = await office.put_up(approvers=[GroupWish([SANNE, PIM, BO], 2)])
     (sent,) = await bo.approves(id)
     assert sent.state is State.PARTLY
-    assert await accordering.tasks(office.portal, bo.visitor) == []
+    assert await tasks.tasks(office.portal, bo.visitor) == []
     (sent,) = await sanne.approves(id)
     assert sent.state is State.APPROVED
 

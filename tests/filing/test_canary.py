@@ -7,7 +7,7 @@ import asyncpg
 
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import Role
-from gateway.flows import accordering
+from gateway.flows.accordering import showing
 from gateway.flows.intake import PartWish
 from gateway.flows.proof import gathering
 from tests.domain.xbrl import made
@@ -36,7 +36,7 @@ async def test_nothing_of_a_stuk_stays(office, person, postgres, dsn, tmp_path, 
         PartWish(Role.BIJLAGE, "map", "Stukken/bijlage.pdf"),
     ]
     id = await office.put_up(parts=parts)
-    detail = await accordering.detail(office.portal, sanne.visitor, id)
+    detail = await showing.detail(office.portal, sanne.visitor, id)
     assert [p.name for p in detail.parts] == ["ob.pdf", "ob.xbrl", "bijlage.pdf"]
     await sanne.approves(id)
     assert (await office.finish(id)).state is D.FINAL_OK

@@ -9,7 +9,8 @@ from gateway import app as application
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
 from gateway.errors import Invalid
-from gateway.flows import accordering, stukbeheer
+from gateway.flows import stukbeheer
+from gateway.flows.accordering import rejecting
 from gateway.flows.visitor import today
 from gateway.store import deliveries
 from tests.filing.conftest import KLANT
@@ -142,8 +143,8 @@ async def test_a_stuk_with_its_history_and_why_it_was_rejected(at_work, office, 
     id = await office.put_up(tag=77, opmerking="Let op de <b>kilometers</b>.")
     manifest = await client.opens(id)
     why = "De omzet van <i>maart</i> ontbreekt."
-    await accordering.ask_rejection(office.portal, client.visitor, id, manifest, why)
-    await accordering.reject(office.portal, client.visitor, id, manifest, why, phone.code)
+    await rejecting.ask_rejection(office.portal, client.visitor, id, manifest, why)
+    await rejecting.reject(office.portal, client.visitor, id, manifest, why, phone.code)
     await browser.get(f"/beheer/stukken/{id}")
     assert "De omzet van &lt;i&gt;maart&lt;/i&gt; ontbreekt." in browser.page
     assert "Let op de &lt;b&gt;kilometers" in browser.page

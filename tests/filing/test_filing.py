@@ -7,7 +7,8 @@ import pytest
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
 from gateway.errors import Denied, Invalid, Stale
-from gateway.flows import accordering, intake, stukbeheer
+from gateway.flows import intake, stukbeheer
+from gateway.flows.accordering import approving, opening, rejecting, sending, showing, tasks
 from gateway.flows.visitor import today
 from tests.domain.xbrl import made
 from tests.filing.conftest import KLANT, rule
@@ -29,7 +30,7 @@ async def _letters(office) -> list[str]:
 async def test_a_return_goes_from_put_up_to_akkoord_digipoort(office, person):
     sanne = await person()
     id = await office.put_up()
-    (task,) = await accordering.tasks(office.portal, sanne.visitor)
+    (task,) = await tasks.tasks(office.portal, sanne.visitor)
     assert (task.stuk.id, task.stuk.state, task.mine) == (id, State.TO_APPROVE, True)
     (sent,) = await sanne.approves(id)
     assert sent.state is State.APPROVED
@@ -43,7 +44,7 @@ async def test_a_return_goes_from_put_up_to_akkoord_digipoort(office, person):
     instance = (office.folder / "Stukken" / "ob-3240.xbrl").read_bytes()
     assert booking["inhoud"]["sha256"] == hashlib.sha256(instance).hexdigest()
     assert {"stuk_accepted", "stuk_to_approve"} <= set(await _letters(office))
-    assert await accordering.tasks(office.portal, sanne.visitor) == []
+    assert await tasks.tasks(office.portal, sanne.visitor) == []
 
 
 async def test_only_after_opening_and_only_what_was_seen(office, person):
@@ -51,14 +52,14 @@ async def test_only_after_opening_and_only_what_was_seen(office, person):
     id = await office.put_up()
     manifest = (await office.stuk(id)).manifest
     with pytest.raises(Invalid, match="Open eerst"):
-        await accordering.approve(office.portal, sanne.visitor, id, manifest)
+        await approving.approve(office.portal, sanne.visitor, id, manifest)
     await sanne.opens_part(id, 1)
     with pytest.raises(Invalid, match="Open eerst"):
-        await accordering.approve(office.portal, sanne.visitor, id, manifest)
+        await approving.approve(office.portal, sanne.visitor, id, manifest)
     await sanne.opens(id)
     with pytest.raises(Stale):
-        await accordering.approve(office.portal, sanne.visitor, id, "0" * 64)
-    await accordering.approve(office.portal, sanne.visitor, id, manifest)
+        await approving.approve(office.portal, sanne.visitor, id, "0" * 64)
+    await approving.approve(office.portal, sanne.visitor, id, manifest)
     assert (await office.stuk(id)).state is State.READY
 
 
@@ -67,12 +68,10 @@ async def test_other_bytes_are_never_given_whole(office, person):
     sanne = await person()
     id = await office.put_up()
     office.write("ob-3240.pdf", "%PDF-1.4 iets anders")
-    with pytest.raises(accordering.PartChanged):
+    with pytest.raises(opening.PartChanged):
         await sanne.opens(id)
     with pytest.raises(Invalid):
-        await accordering.approve(
-            office.portal, sanne.visitor, id, (await office.stuk(id)).manifest
-        )
+        await approving.approve(office.portal, sanne.visitor, id, (await office.stuk(id)).manifest)
     assert "stuk_problem_office" in await _letters(office)
 
 
@@ -105,16 +104,16 @@ async def test_a_rejection_needs_a_reason_and_a_code(office, person):
     reason = "De omzet van maart ontbreekt."
     portal, visitor = office.portal, sanne.visitor
     with pytest.raises(Invalid, match="reden"):
-        await accordering.ask_rejection(portal, visitor, id, manifest, "te kort")
-    await accordering.ask_rejection(portal, visitor, id, manifest, reason)
+        await rejecting.ask_rejection(portal, visitor, id, manifest, "te kort")
+    await rejecting.ask_rejection(portal, visitor, id, manifest, reason)
     code = sanne.phone.code
     with pytest.raises(Invalid):  # another reason is another code
-        await accordering.reject(portal, visitor, id, manifest, reason + " En april.", code)
-    await accordering.reject(portal, visitor, id, manifest, reason, code)
+        await rejecting.reject(portal, visitor, id, manifest, reason + " En april.", code)
+    await rejecting.reject(portal, visitor, id, manifest, reason, code)
     assert (await office.stuk(id)).state is State.REJECTED
     assert "stuk_rejected_office" in await _letters(office)
     with pytest.raises(Invalid):
-        await accordering.reject(portal, visitor, id, manifest, reason, code)
+        await rejecting.reject(portal, visitor, id, manifest, reason, code)
 
 
 async def test_a_batch_with_one_code(office, person):
@@ -122,7 +121,7 @@ async def test_a_batch_with_one_code(office, person):
     ids = [await office.put_up(tag=n) for n in (100, 200, 300)]
     for id in ids:
         manifest = await sanne.opens(id)
-        await accordering.approve(office.portal, sanne.visitor, id, manifest)
+        await approving.approve(office.portal, sanne.visitor, id, manifest)
     before = len(sanne.phone.messages)
     sent = await sanne.sends(*ids)
     assert [s.state for s in sent] == [State.APPROVED] * 3
@@ -139,18 +138,18 @@ async def test_the_code_of_one_batch_is_nothing_for_another(office, person):
     portal, visitor = office.portal, sanne.visitor
     one, other = [await office.put_up(tag=n) for n in (100, 200)]
     for id in (one, other):
-        await accordering.approve(portal, visitor, id, await sanne.opens(id))
+        await approving.approve(portal, visitor, id, await sanne.opens(id))
     with pytest.raises(Invalid):  # the code of signing in, which was used besides
-        await accordering.send(portal, visitor, [one], sanne.phone.code)
-    await accordering.send_code(portal, visitor, await accordering.batch(portal, visitor, [one]))
+        await sending.send(portal, visitor, [one], sanne.phone.code)
+    await sending.send_code(portal, visitor, await sending.batch(portal, visitor, [one]))
     code = sanne.phone.code
     for ids in ([other], [one, other]):
         with pytest.raises(Invalid):
-            await accordering.send(portal, visitor, ids, code)
+            await sending.send(portal, visitor, ids, code)
     assert office.booked == []
-    await accordering.send(portal, visitor, [one], code)
+    await sending.send(portal, visitor, [one], code)
     with pytest.raises(Invalid):  # used
-        await accordering.send(portal, visitor, [one], code)
+        await sending.send(portal, visitor, [one], code)
     assert (await office.stuk(other)).state is State.READY
 
 
@@ -160,10 +159,10 @@ async def test_two_must_approve_and_nobody_twice(office, person):
     id = await office.put_up(
         rule=rule(({sanne.visitor.person_id}, 1), ({pim.visitor.person_id}, 1))
     )
-    assert [t.stuk.id for t in await accordering.tasks(office.portal, pim.visitor)] == []
+    assert [t.stuk.id for t in await tasks.tasks(office.portal, pim.visitor)] == []
     (sent,) = await sanne.approves(id)
     assert sent.state is State.PARTLY
-    assert await accordering.tasks(office.portal, sanne.visitor) == []
+    assert await tasks.tasks(office.portal, sanne.visitor) == []
     (sent,) = await pim.approves(id)
     assert sent.state is State.APPROVED
     assert (await office.finish(id)).state is D.FINAL_OK
@@ -184,10 +183,10 @@ async def test_a_mandate_that_ended_stops_the_sending(office, person):
 async def test_without_a_mandate_nothing_is_a_task(office, person):
     sanne = await person(mandate="ihz")
     id = await office.put_up()
-    assert await accordering.tasks(office.portal, sanne.visitor) == []
+    assert await tasks.tasks(office.portal, sanne.visitor) == []
     manifest = await sanne.opens(id)
     with pytest.raises(Invalid):
-        await accordering.approve(office.portal, sanne.visitor, id, manifest)
+        await approving.approve(office.portal, sanne.visitor, id, manifest)
 
 
 async def test_a_stuk_of_another_klant_is_not_there(office, person, register):
@@ -199,10 +198,10 @@ async def test_a_stuk_of_another_klant_is_not_there(office, person, register):
     async with office.portal.db.tenant(office.firm.id) as c:
         await c.execute("update stuk set klant = '400200' where id = $1", id)
     for call in (
-        accordering.detail(office.portal, sanne.visitor, id),
-        accordering.approve(office.portal, sanne.visitor, id, ""),
-        accordering.history(office.portal, sanne.visitor, id),
-        accordering.take_back(office.portal, sanne.visitor, id),
+        showing.detail(office.portal, sanne.visitor, id),
+        approving.approve(office.portal, sanne.visitor, id, ""),
+        showing.history(office.portal, sanne.visitor, id),
+        approving.take_back(office.portal, sanne.visitor, id),
         sanne.opens_part(id, 1),
     ):
         with pytest.raises(Denied):
@@ -264,10 +263,10 @@ async def test_a_number_that_is_not_the_klants_and_a_duplicate(office, person):
 async def test_a_new_version_takes_the_place(office, person):
     sanne = await person()
     old = await office.put_up()
-    await accordering.approve(office.portal, sanne.visitor, old, await sanne.opens(old))
+    await approving.approve(office.portal, sanne.visitor, old, await sanne.opens(old))
     new = await office.put_up(tag=99, replaces=old)
     assert (await office.stuk(old)).state is State.REPLACED
-    assert [t.stuk.id for t in await accordering.tasks(office.portal, sanne.visitor)] == [new]
+    assert [t.stuk.id for t in await tasks.tasks(office.portal, sanne.visitor)] == [new]
 
 
 async def test_on_paper_with_a_reason(office, person):

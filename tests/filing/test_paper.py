@@ -6,7 +6,8 @@ import pytest
 
 from gateway.domain import chain as links
 from gateway.domain.stuk import State
-from gateway.flows import accordering, stukbeheer
+from gateway.flows import stukbeheer
+from gateway.flows.accordering import showing
 from gateway.flows.intake import GroupWish
 from gateway.flows.proof import gathering
 from tests.filing.test_proof import put, resealed, wrong
@@ -58,7 +59,7 @@ async def test_the_desk_names_both(office, person, staff, sign_in, browser):
     assert (await office.stuk(id)).state is State.APPROVED
     mine = sanne.visitor.person_id
     assert await _recorded(office, id) == [(mine, staff[EVA], mine, str(staff[EVA]), EVA)]
-    found = await accordering.history(office.portal, sanne.visitor, id)
+    found = await showing.history(office.portal, sanne.visitor, id)
     (told,) = [e for e in found if e.event == "stuk_approved_on_paper"]
     assert told.who == "Sanne Meulenbelt"
 

@@ -23,7 +23,8 @@ from gateway.domain import chain as links
 from gateway.domain.proof import contents, seal
 from gateway.domain.proof.findings import NotAProof
 from gateway.errors import Denied
-from gateway.flows import accordering, auditing, stukbeheer
+from gateway.flows import auditing, stukbeheer
+from gateway.flows.accordering import rejecting
 from gateway.flows.proof import checking, gathering, printing
 from tests.delivery import pki as own
 from tests.delivery import replies
@@ -237,8 +238,8 @@ async def test_rejected_tells_who_and_why(office, person):
     id = await office.put_up()
     manifest = await sanne.opens(id)
     reason = "De omzet van maart klopt niet."
-    await accordering.ask_rejection(office.portal, sanne.visitor, id, manifest, reason)
-    await accordering.reject(office.portal, sanne.visitor, id, manifest, reason, sanne.phone.code)
+    await rejecting.ask_rejection(office.portal, sanne.visitor, id, manifest, reason)
+    await rejecting.reject(office.portal, sanne.visitor, id, manifest, reason, sanne.phone.code)
     data = await gathering.bundle(office.portal, office.firm, id)
     assert wrong(data) == {}
     (approval,) = data["approvals"]

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.flows import accordering, reminding
+from gateway.flows import reminding
+from gateway.flows.accordering import tasks
 from gateway.flows.visitor import today
 
 
@@ -31,4 +32,4 @@ async def test_nobody_is_reminded_of_what_is_done(office, person):
     assert await reminding.remind(office.portal) == 0
     await office.put_up(tag=7)
     assert await reminding.remind(office.portal) == 0  # without a deadline
-    assert len(await accordering.tasks(office.portal, sanne.visitor)) == 1
+    assert len(await tasks.tasks(office.portal, sanne.visitor)) == 1

@@ -7,7 +7,8 @@ import pytest
 from gateway.domain.delivery import State as D
 from gateway.domain.soort import DEFAULTS, Route
 from gateway.domain.stuk import State
-from gateway.flows import accordering, letters, stukbeheer
+from gateway.flows import letters, stukbeheer
+from gateway.flows.accordering import approving
 from gateway.notify.mail import render
 from tests.domain.xbrl import made
 from tests.filing.conftest import INSTANCES, KLANT
@@ -46,7 +47,7 @@ async def test_row_110_password_and_code_for_every_approval(office, person):
     sanne = await person()
     id = await office.put_up()
     before = len(sanne.phone.messages)
-    await accordering.approve(office.portal, sanne.visitor, id, await sanne.opens(id))
+    await approving.approve(office.portal, sanne.visitor, id, await sanne.opens(id))
     assert (await office.stuk(id)).state is State.READY
     assert len(sanne.phone.messages) == before
     await sanne.sends(id)

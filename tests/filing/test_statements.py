@@ -7,7 +7,8 @@ import pytest
 
 from gateway.domain.klant import Klant
 from gateway.domain.stuk import State
-from gateway.flows import accordering, people, stukbeheer, welkom
+from gateway.flows import people, stukbeheer, welkom
+from gateway.flows.accordering import approving, tasks
 from gateway.flows.visitor import today
 from gateway.store.database import Database
 
@@ -32,9 +33,9 @@ def statements(monkeypatch):
 
 async def _lists(office, visitor) -> dict[str, int]:
     """What each list holds for this visitor."""
-    everything = await accordering.overview(office.portal, visitor, state="", jaar=None, soort="")
+    everything = await tasks.overview(office.portal, visitor, state="", jaar=None, soort="")
     return {
-        "tasks": len(await accordering.tasks(office.portal, visitor)),
+        "tasks": len(await tasks.tasks(office.portal, visitor)),
         "overview": len(everything),
         "welkom": (await welkom.welcome(office.portal, visitor)).tasks,
     }
@@ -74,9 +75,9 @@ async def test_every_stuk_of_a_list_is_judged_for_itself(office, person):
             "update stuk set klant = $1 where id = any ($2)", OTHER.number, [kind, there]
         )
     sanne.visitor = dataclasses.replace(sanne.visitor, klanten=(*sanne.visitor.klanten, OTHER))
-    await accordering.approve(office.portal, sanne.visitor, ready, await sanne.opens(ready))
+    await approving.approve(office.portal, sanne.visitor, ready, await sanne.opens(ready))
     await sanne.approves(sent)
-    found = await accordering.overview(office.portal, sanne.visitor, state="", jaar=None, soort="")
+    found = await tasks.overview(office.portal, sanne.visitor, state="", jaar=None, soort="")
     told = {t.stuk.id: (t.mine, t.ready) for t in found}
     assert told == {
         mine: (True, False),
@@ -86,7 +87,7 @@ async def test_every_stuk_of_a_list_is_judged_for_itself(office, person):
         elsewhere: (False, False),  # a mandate for icp of the other klant
         there: (True, False),
     }
-    assert {t.stuk.id for t in await accordering.tasks(office.portal, sanne.visitor)} == {
+    assert {t.stuk.id for t in await tasks.tasks(office.portal, sanne.visitor)} == {
         mine, ready, there,
     }  # fmt: skip
     assert (await office.stuk(sent)).state is State.APPROVED

@@ -11,7 +11,8 @@ from gateway.api import calling, multipart, operation
 from gateway.domain import package as rules
 from gateway.domain.delivery import State as D
 from gateway.domain.package import Scope
-from gateway.flows import accordering, packages, people, uploads
+from gateway.flows import packages, people, uploads
+from gateway.flows.accordering import rejecting
 from tests.domain.xbrl import made
 from tests.filing.conftest import INSTANCES, KLANT
 from tests.packages.conftest import ob, ob_files
@@ -165,8 +166,8 @@ async def test_the_reason_of_a_rejection_reaches_the_package(office, proef, pers
     id = await office.put_up()
     manifest = await sanne.opens(id)
     why = "De omzet klopt niet."
-    await accordering.ask_rejection(office.portal, sanne.visitor, id, manifest, why)
-    await accordering.reject(office.portal, sanne.visitor, id, manifest, why, sanne.phone.code)
+    await rejecting.ask_rejection(office.portal, sanne.visitor, id, manifest, why)
+    await rejecting.reject(office.portal, sanne.visitor, id, manifest, why, sanne.phone.code)
     told = (await proef.get(f"/stukken/{id}")).body
     assert told["staat"] == "afgekeurd"
     assert told["akkoorden"][0]["reden"] == "De omzet klopt niet."
