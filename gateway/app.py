@@ -23,7 +23,6 @@ from gateway.flows.receivers import Guard, Receivers
 from gateway.flows.sources import Sources
 from gateway.notify import sms
 from gateway.pages import (
-    accordering,
     assets,
     beheer,
     dossier,
@@ -33,6 +32,7 @@ from gateway.pages import (
     security,
     welkom,
 )
+from gateway.pages.accordering import afkeuren, akkoord, overzicht, stuk
 from gateway.pages.context import PORTAL, PROXIES
 from gateway.scan import Scanner
 from gateway.settings import Settings
@@ -107,7 +107,8 @@ def build(
     app[render.ENVIRONMENT] = render.environments(TEMPLATES)
     app[assets.PICTURES] = assets.pictures(portal.firms.values(), pictures)
     app.on_response_prepare.append(security.protect)
-    for module in (assets, kantoor, inloggen, welkom, dossier, accordering, beheer):
+    accordering = (overzicht, stuk, akkoord, afkeuren)
+    for module in (assets, kantoor, inloggen, welkom, dossier, *accordering, beheer):
         module.ROUTES.add_to(app)
     app.add_subapp(api.PREFIX, api.build(portal, proxies))
     health.add_to(app, portal, metrics_token)

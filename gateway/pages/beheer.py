@@ -23,7 +23,7 @@ from gateway.flows.accordering import showing
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import Visitor, today
 from gateway.pages import messages, render
-from gateway.pages.accordering import EVENTS
+from gateway.pages.accordering.status import EVENTS
 from gateway.pages.context import portal, signed_in
 from gateway.pages.routing import Access, Routes
 from gateway.pages.security import FORM
