@@ -10,9 +10,9 @@ import shutil
 import socket
 import ssl
 import threading
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors.ftps import Ftps, FtpsConfig, _is_plain
+from connectors.ftps import Ftps, _is_plain
 from gateway.connector import conformance, walk
 from gateway.connector.conformance import (
     MIB,
     NESTED,
     PERMANENT,
     Conformance,
-    World,
     content,
     everything,
     hostile_ids,
     proxied,
     resident,
 )
-from gateway.connector.context import Context
 from gateway.connector.contract import Capability, Place, Scope
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.faultproxy import FaultProxy, Mode
@@ -60,7 +58,21 @@ from gateway.errors import (
     Unavailable,
     Unsupported,
 )
-from tests.connectors.test_sftp import body, hostile_names, port_of, until
+from tests.connectors.worlds import (
+    FolderWorld,
+    body,
+    changes_are_told,
+    drafts,
+    fail_to_put,
+    hangs_and_goes_on,
+    hostile_names,
+    leave_early,
+    names_lead_nowhere,
+    pages_of_a_large_folder,
+    port_of,
+    survives_a_restart,
+    until,
+)
 from tests.servers.ftp import (
     HOST,
     PROXY,
@@ -74,7 +86,6 @@ from tests.servers.ftp import (
     served,
 )
 
-FOLDERS = (PERMANENT, NESTED)
 LOOPBACK = EgressPolicy((f"{HOST}:*", f"{PROXY}:*"), (ipaddress.ip_network("127.0.0.0/8"),))
 
 
@@ -117,47 +128,21 @@ class FtpProxy(FaultProxy):
         await super()._serve(reader, writer)
 
 
-class FtpWorld(World):
+class FtpWorld(FolderWorld):
     """A folder of its own, filled past the server."""
 
     def __init__(self, server: FtpServer, base: Path) -> None:
-        self.server, self.base = server, base
-        self.path = server.path / f"kantoor-{uuid.uuid4().hex[:12]}"
+        super().__init__(server.path / f"kantoor-{uuid.uuid4().hex[:12]}", base, LOOPBACK)
+        self.server = server
         self.path.mkdir()
-        self.place = Place("300001", "klanten/300001", FOLDERS)
-        self.other = Place("300002", "klanten/300002", FOLDERS)
-        self.policy = LOOPBACK
-        self._opened: list[tuple[Context, Ftps]] = []
-        (base / "wachtwoord").write_text(server.password)
-        (base / "verkeerd").write_text("verkeerd")
+        self._stack.callback(shutil.rmtree, self.path, ignore_errors=True)
+        self.keep_password(server.password)
 
     async def open(self, **options: Any) -> Ftps:
-        context = Context("kantoor/ftps", egress=self.policy, base=self.base)
         told = {"host": HOST, "port": self.server.port, "path": self.server.at(self.path)}
         told |= {"username": self.server.user, "password": "file:wachtwoord"}
-        told |= {"ca": str(self.server.folder / "cert.pem"), **options}
-        connector = await Ftps.open(FtpsConfig.model_validate(told), context)
-        self._opened.append((context, connector))
-        return connector
-
-    def at(self, place: Place, folder: str, name: str = "") -> Path:
-        path = self.path / place.root / folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    async def seed(self, place: Place, folder: str, name: str, body: bytes) -> None:
-        self.at(place, folder, name).write_bytes(body)
-
-    async def seed_large(self, place: Place, folder: str, name: str, size: int) -> bytes:
-        digest, block = hashlib.sha256(), os.urandom(MIB)
-        with self.at(place, folder, name).open("wb") as out:
-            for _ in range(size // MIB):
-                out.write(block)
-                digest.update(block)
-        return digest.digest()
-
-    async def remove(self, place: Place, folder: str, name: str) -> None:
-        self.at(place, folder, name).unlink()
+        told |= {"ca": str(self.server.folder / "cert.pem")}
+        return await self.opened(Ftps, told | options)
 
     def wrong_credentials(self) -> dict[str, Any]:
         return {"password": "file:verkeerd"}
@@ -167,16 +152,6 @@ class FtpWorld(World):
 
     def through(self, port: int) -> dict[str, Any]:
         return {"host": PROXY, "port": port}
-
-    def names(self) -> list[str]:
-        """What stands in the first folder."""
-        return sorted(p.name for p in self.at(self.place, PERMANENT, "x").parent.iterdir())
-
-    async def aclose(self) -> None:
-        for lent, connector in self._opened:
-            await connector.aclose()
-            await lent.aclose()
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 async def settled(connector: Ftps) -> None:
@@ -195,9 +170,8 @@ async def world(
     server: FtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[FtpWorld]:
     monkeypatch.setattr(conformance, "FaultProxy", lambda *_: FtpProxy(server))
-    made = FtpWorld(server, tmp_path)
-    yield made
-    await made.aclose()
+    async with aclosing(FtpWorld(server, tmp_path)) as made:
+        yield made
 
 
 class TestFtps(Conformance):
@@ -310,24 +284,7 @@ async def test_options_that_cannot_work(world: FtpWorld, tmp_path: Path) -> None
 
 
 async def test_a_restart_of_the_server_is_survived(world: FtpWorld) -> None:
-    connector = await world.open()
-    await world.seed(world.place, PERMANENT, "a.txt", b"a")
-    await world.seed(world.place, PERMANENT, "groot.bin", os.urandom(24 * MIB))
-    assert len(await everything(connector, world.place)) == 2
-    reader = await connector.read(world.place, f"{PERMANENT}/groot.bin")
-    pieces = aiter(reader)
-    await anext(pieces)
-    await asyncio.to_thread(world.server.stop)
-    try:
-        with pytest.raises((Unavailable, IntegrityError)):
-            async for _ in pieces:
-                pass
-        await reader.aclose()
-        with pytest.raises(Unavailable):
-            await connector.list(world.place)
-    finally:
-        world.server.start()  # from this thread: it ends with the thread that started it
-    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
+    await survives_a_restart(world, world.server, 24 * MIB, Unavailable, IntegrityError)
 
 
 async def test_a_dozen_calls_that_are_refused_are_one_attempt(world: FtpWorld) -> None:
@@ -365,24 +322,7 @@ async def test_who_leaves_early_leaves_the_connection_in_order(world: FtpWorld) 
 
 
 async def test_what_is_left_is_closed_at_the_server(world: FtpWorld) -> None:
-    await world.seed(world.place, PERMANENT, "groot.bin", os.urandom(24 * MIB))
-    for i in range(300):
-        world.at(world.place, f"{PERMANENT}/Map {i % 20}", f"{i}.txt").touch()
-    connector, id = await world.open(), f"{PERMANENT}/groot.bin"
-    readers = [await connector.read(world.place, id) for _ in range(5)]
-    await anext(aiter(readers[0]))
-    assert world.server.open_files() == 5
-    for reader in readers:
-        await reader.aclose()
-    for pause in (0, 0.0005, 0.001, 0.002, 0.005, 0.02) * 6:
-        for call in (connector.list(world.place), connector.read(world.place, id)):
-            task = asyncio.ensure_future(call)
-            await asyncio.sleep(pause)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                if not isinstance(found := await task, walk.Page):
-                    await found.aclose()
-    assert len(await everything(connector, world.place)) == 301
+    connector = await leave_early(world, world.server, 24 * MIB)
     await connector._lines.settled()
     await until(lambda: world.server.open_files() == 0)
     assert len(connector._lines._known) <= 6
@@ -392,22 +332,7 @@ async def test_a_server_that_hangs_can_be_left_and_goes_on(
     world: FtpWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.connector.ftps.lines._LEFT", 0.2)
-    connector = await world.open()
-    await world.seed(world.place, PERMANENT, "a.txt", b"a")
-    assert len(await everything(connector, world.place)) == 1
-    world.server.pause()
-    try:
-        calls = [asyncio.create_task(connector.list(world.place)) for _ in range(20)]
-        await asyncio.sleep(0.3)
-        for call in calls:
-            call.cancel()
-        async with asyncio.timeout(60):
-            await asyncio.gather(*calls, return_exceptions=True)
-            await connector._lines.settled()
-    finally:
-        world.server.resume()
-    async with asyncio.timeout(60):
-        assert len(await everything(connector, world.place)) == 1
+    await hangs_and_goes_on(world, world.server, lambda connector: connector._lines.settled())
 
 
 async def test_connections_that_nobody_needs_are_closed(
@@ -489,16 +414,7 @@ async def test_links_pipes_and_sockets_are_not_listed(world: FtpWorld) -> None:
 
 
 async def test_five_thousand_hostile_names_lead_nowhere(world: FtpWorld) -> None:
-    for place, folder in ((world.other, PERMANENT), (world.place, "Intern")):
-        await world.seed(place, folder, "geheim.txt", b"GEHEIM")
-    await world.seed(world.place, PERMANENT, "mijn.txt", b"mijn")
-    (world.path / "geheim.txt").write_bytes(b"GEHEIM")
-    connector, refused = await world.open(), 0
-    for id in hostile_names(7, 5_000):
-        with pytest.raises(NotFound):
-            await connector.read(world.place, id)
-        refused += 1
-    assert refused == 5_000
+    await names_lead_nowhere(world, world.path, hostile_names(7, 5_000))
 
 
 async def test_names_that_only_unix_can_hold(world: FtpWorld) -> None:
@@ -531,12 +447,7 @@ async def test_names_that_only_unix_can_hold(world: FtpWorld) -> None:
 
 
 async def test_paging_through_a_large_folder(world: FtpWorld) -> None:
-    for i in range(2_500):
-        world.at(world.place, PERMANENT, f"{i}.txt").touch()
-    connector = await world.open()
-    found = await everything(connector, world.place)
-    assert [e.id for e in found] == sorted({e.id for e in found})
-    assert len(found) == 2_500
+    found = await pages_of_a_large_folder(world)
     assert all(e.modified is not None for e in found)
 
 
@@ -557,19 +468,7 @@ async def test_a_folder_below_the_accounts_own(world: FtpWorld) -> None:
 
 
 async def test_a_document_that_changes_while_it_is_read(world: FtpWorld) -> None:
-    connector, id = await world.open(), f"{PERMANENT}/groot.bin"
-    path = world.at(world.place, PERMANENT, "groot.bin")
-    for change in (lambda: os.truncate(path, 20 * MIB), lambda: os.utime(path, (1, 1)),
-                   lambda: os.truncate(path, 25 * MIB)):  # fmt: skip
-        path.write_bytes(os.urandom(24 * MIB))
-        reader, count = await connector.read(world.place, id), 0
-        with pytest.raises(IntegrityError):  # noqa: PT012
-            async for piece in reader:
-                count += len(piece)
-                if count == len(piece):
-                    change()
-        assert count < 24 * MIB
-        await reader.aclose()
+    await changes_are_told(world, 24 * MIB, 20 * MIB)
 
 
 async def test_a_source_that_is_not_to_be_written_to(world: FtpWorld) -> None:
@@ -611,40 +510,20 @@ async def test_nobody_sees_a_document_before_it_is_whole(world: FtpWorld) -> Non
 
 async def test_what_fails_leaves_nothing_at_the_server(world: FtpWorld) -> None:
     connector = await world.open(writable=True)
-
-    async def cut() -> AsyncIterator[bytes]:
-        yield bytes(MIB)
-        raise ConnectionResetError("the sender left")
-
-    for sent, options in (
-        (cut(), {}), (body(b"x"), {"size": 2}), (body(b"x"), {"sha256": bytes(32)})
-    ):  # fmt: skip
-        with pytest.raises((ConnectionResetError, IntegrityError)):
-            await connector.put(world.place, PERMANENT, "a.bin", sent, **options)
-    for pause in (0, 0.001, 0.003, 0.01, 0.03) * 5:
-        call = connector.put(world.place, PERMANENT, f"{pause}.bin", body(bytes(2 * MIB)))
-        task = asyncio.ensure_future(call)
-        await asyncio.sleep(pause)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    await fail_to_put(world, connector)
     await settled(connector)
     await until(lambda: not [n for n in world.names() if n.startswith(walk.PARTIAL)])
     await until(lambda: world.server.open_files() == 0)
-    folder = world.at(world.place, PERMANENT, "x").parent
+    folder = world.at(world.place, PERMANENT)
     assert {p.stat().st_size for p in folder.iterdir()} <= {2 * MIB}
     assert await everything(connector, world.place) is not None
 
 
 async def test_what_a_dead_writer_left_goes_with_the_next(world: FtpWorld) -> None:
     connector = await world.open(writable=True)
-    folder = world.at(world.place, PERMANENT, "x").parent
-    mine = f"{walk.PARTIAL}{'0' * 32}"
-    for name, age in ((mine, 2), (f"{walk.PARTIAL}{'1' * 32}", 0), (".map-part-x", 2)):
-        (folder / name).touch()
-        then = time.time() - age * 24 * 3600
-        os.utime(folder / name, (then, then))
+    kept = drafts(world.at(world.place, PERMANENT, "x").parent)
     await connector.put(world.place, PERMANENT, "a.txt", body(b"a"))
-    assert world.names() == [f"{walk.PARTIAL}{'1' * 32}", ".map-part-x", "a.txt"]
+    assert set(world.names()) == {"a.txt", *kept}
 
 
 async def test_a_mover_who_leaves_does_not_let_another_overwrite(world: FtpWorld) -> None:
@@ -829,9 +708,8 @@ class Liar(FtpServer):
 async def lying(tmp_path: Path) -> AsyncIterator[tuple[Liar, FtpWorld]]:
     with serve(Liar) as liar:
         assert isinstance(liar, Liar)
-        made = FtpWorld(liar, tmp_path)
-        yield liar, made
-        await made.aclose()
+        async with aclosing(FtpWorld(liar, tmp_path)) as made:
+            yield liar, made
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import hashlib
-import ipaddress
 import os
-import random
 import resource
 import shutil
 import socket
@@ -14,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +20,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smbprotocol.open import CreateDisposition
 
-from connectors.smb import Smb, SmbConfig
+from connectors.smb import Smb
 from gateway.connector.conformance import (
     MIB,
     NESTED,
     PERMANENT,
     Conformance,
-    World,
     content,
     everything,
     proxied,
 )
-from gateway.connector.context import Context
 from gateway.connector.contract import Connector, Place, Scope
 from gateway.connector.egress import EgressPolicy
-from gateway.connector.faultproxy import FaultProxy
 from gateway.connector.smb import put as smbput
 from gateway.connector.smb.file import (
     READ_DATA,
@@ -60,57 +55,43 @@ from gateway.errors import (
     SourceError,
     Unavailable,
 )
+from tests.connectors.worlds import (
+    LOOPBACK,
+    FolderWorld,
+    body,
+    both_refuse,
+    hangs_and_goes_on,
+    hostile_names,
+    names_lead_nowhere,
+    pages_of_a_large_folder,
+    port_of,
+    until,
+)
 from tests.servers.samba import HOST, Samba, has_module, served
 
-FOLDERS = (PERMANENT, NESTED)
-LOOPBACK = EgressPolicy((f"{HOST}:*",), (ipaddress.ip_network("127.0.0.0/8"),))
 
-
-class SambaWorld(World):
+class SambaWorld(FolderWorld):
     """A folder of its own in a share, filled past Samba."""
 
     def __init__(self, samba: Samba, base: Path, share: str = "dossiers", user: int = 0) -> None:
-        self.samba, self.base, self.share, self.user = samba, base, share, user
-        self.path = f"kantoor/{uuid.uuid4().hex[:12]}"
-        self.place = Place("300001", "klanten/300001", FOLDERS)
-        self.other = Place("300002", "klanten/300002", FOLDERS)
-        self.policy = LOOPBACK
-        self._opened: list[tuple[Context, Smb]] = []
+        self.samba, self.share, self.user = samba, share, samba.users[user]
+        self.inside = f"kantoor/{uuid.uuid4().hex[:12]}"
+        super().__init__(samba.path(share) / self.inside, base)
+        self._stack.callback(shutil.rmtree, self.path, ignore_errors=True)
+        self.keep_password(self.user.password)
 
     async def open(self, **options: Any) -> Smb:
-        who = self.samba.users[self.user]
-        (self.base / "wachtwoord").write_text(who.password)
-        (self.base / "verkeerd").write_text("verkeerd")
-        context = Context("kantoor/smb", egress=self.policy, base=self.base)
-        told = {"host": HOST, "port": self.samba.port, "share": self.share, "path": self.path}
-        told |= {"username": who.name, "password": "file:wachtwoord", **options}
-        connector = await Smb.open(SmbConfig.model_validate(told), context)
-        self._opened.append((context, connector))
-        return connector
-
-    def at(self, place: Place, folder: str, name: str = "") -> Path:
-        path = self.samba.path(self.share) / self.path / place.root / folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        told = {"host": HOST, "port": self.samba.port, "share": self.share, "path": self.inside}
+        told |= {"username": self.user.name, "password": "file:wachtwoord"}
+        return await self.opened(Smb, told | options)
 
     async def seed(self, place: Place, folder: str, name: str, body: bytes) -> None:
+        await super().seed(place, folder, name, body)
         path = self.at(place, folder, name)
-        path.write_bytes(body)
         for made in (path, *path.parents):  # for Samba's second user too
             if made == self.samba.path(self.share):
                 return
             made.chmod(0o666 if made == path else 0o777)
-
-    async def seed_large(self, place: Place, folder: str, name: str, size: int) -> bytes:
-        digest, block = hashlib.sha256(), os.urandom(MIB)
-        with self.at(place, folder, name).open("wb") as out:
-            for _ in range(size // MIB):
-                out.write(block)
-                digest.update(block)
-        return digest.digest()
-
-    async def remove(self, place: Place, folder: str, name: str) -> None:
-        self.at(place, folder, name).unlink()
 
     def wrong_credentials(self) -> dict[str, Any]:
         return {"password": "file:verkeerd"}
@@ -121,12 +102,6 @@ class SambaWorld(World):
     def through(self, port: int) -> dict[str, Any]:
         return {"port": port}
 
-    async def aclose(self) -> None:
-        for context, connector in self._opened:
-            await connector.aclose()
-            await context.aclose()
-        shutil.rmtree(self.samba.path(self.share) / self.path, ignore_errors=True)
-
 
 samba = pytest.fixture(scope="session")(served)
 served_once = contextlib.contextmanager(served)
@@ -134,9 +109,8 @@ served_once = contextlib.contextmanager(served)
 
 @pytest.fixture
 async def world(samba: Samba, tmp_path: Path) -> AsyncIterator[SambaWorld]:
-    made = SambaWorld(samba, tmp_path)
-    yield made
-    await made.aclose()
+    async with aclosing(SambaWorld(samba, tmp_path)) as made:
+        yield made
 
 
 class TestSmb(Conformance):
@@ -180,66 +154,44 @@ async def test_a_restart_of_the_server_is_survived(world: SambaWorld, samba: Sam
 
 async def test_two_sources_never_share_a_session(samba: Samba, tmp_path: Path) -> None:
     (tmp_path / "twee").mkdir()
-    first, second = SambaWorld(samba, tmp_path), SambaWorld(samba, tmp_path / "twee", "elders", 1)
-    try:
+    async with (
+        aclosing(SambaWorld(samba, tmp_path)) as first,
+        aclosing(SambaWorld(samba, tmp_path / "twee", "elders", 1)) as second,
+    ):
         await first.seed(first.place, PERMANENT, "een.txt", b"een")
         await second.seed(second.place, PERMANENT, "twee.txt", b"twee")
         one, two = await first.open(), await second.open()
         # The second user at the first one's share, while that one is signed in there.
-        across = await second.open(share="dossiers", path=first.path)
+        across = await second.open(share="dossiers", path=first.inside)
         for _ in range(3):
             assert [e.name for e in await everything(one, first.place)] == ["een.txt"]
             assert [e.name for e in await everything(two, second.place)] == ["twee.txt"]
             with pytest.raises(ConfigInvalid) as told:
                 await across.list(first.place)
             assert told.value.field == "share"
-    finally:
-        await first.aclose()
-        await second.aclose()
 
 
 async def test_twenty_calls_are_one_attempt_to_sign_in(world: SambaWorld) -> None:
     async with proxied(world) as behind:
         assert behind is not None
         proxy, _ = behind
-        wrong = await world.open(**world.through(proxy_port(proxy)), **world.wrong_credentials())
+        wrong = await world.open(**world.through(port_of(proxy)), **world.wrong_credentials())
         calls = [wrong.list(world.place) for _ in range(20)]
         found = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(e) for e in found} == {AuthFailed}
         assert proxy.connections == 1
 
 
-def proxy_port(proxy: FaultProxy) -> int:
-    assert proxy._server is not None
-    return int(proxy._server.sockets[0].getsockname()[1])
-
-
 async def test_a_hung_server_frees_its_threads(world: SambaWorld, samba: Samba) -> None:
-    connector = await world.open()
-    await world.seed(world.place, PERMANENT, "a.txt", b"a")
-    assert len(await everything(connector, world.place)) == 1
-    samba.pause()
-    try:
-        calls = [asyncio.create_task(connector.list(world.place)) for _ in range(20)]
-        await asyncio.sleep(0.3)
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-    finally:
-        samba.resume()
-    async with asyncio.timeout(3):
-        assert len(await everything(connector, world.place)) == 1
+    await hangs_and_goes_on(world, samba)
 
 
 async def test_a_guest_is_refused(tmp_path: Path) -> None:
     with served_once("map to guest = bad user\nguest ok = yes") as lenient:
-        world = SambaWorld(lenient, tmp_path)
-        try:
+        async with aclosing(SambaWorld(lenient, tmp_path)) as world:
             connector = await world.open(username="niemand-die-bestaat")
             with pytest.raises(AuthFailed, match="guest"):
                 await connector.list(world.place)
-        finally:
-            await world.aclose()
 
 
 async def test_more_open_files_than_select_takes(world: SambaWorld) -> None:
@@ -322,55 +274,29 @@ class Meddler:
 
 # --- what is a document
 
-
-async def both_refuse(connector: Connector[Any], place: Place, id: str) -> None:
-    for ask in (connector.stat, connector.read):
-        with pytest.raises(NotFound):
-            await ask(place, id)
+OF_WINDOWS = [
+    "\u29f8", "~1", "KLANTE~1", "GEHEIM~1.TXT", "::$DATA", ":$I30:$INDEX_ALLOCATION", "<", ">",
+    '"', "|", "con", "nul", " ", "IPC$", "\\\\127.0.0.1\\elders", "@GMT-2020.01.01-00.00.00",
+    "~map-",
+]  # fmt: skip
 
 
 async def test_five_thousand_hostile_names_lead_nowhere(world: SambaWorld) -> None:
-    for place, folder in ((world.other, PERMANENT), (world.place, "Intern")):
-        await world.seed(place, folder, "geheim.txt", b"GEHEIM")
-    await world.seed(world.place, PERMANENT, "mijn.txt", b"mijn")
-    (world.samba.path() / "geheim.txt").write_bytes(b"GEHEIM")
-    connector = await world.open()
-    refused = 0
-    for id in hostile_names(11, 5_000):
-        with pytest.raises(NotFound):
-            await connector.read(world.place, id)
-        refused += 1
-    assert refused == 5_000
-
-
-def hostile_names(seed: int, count: int) -> list[str]:
-    """Paths of every sort that a server might take for another path, from their pieces."""
-    chance = random.Random(seed)
-    pieces = [
-        "..", ".", "/", "\\", "//", "\0", "%2e", "%2f", "\u2215", "\u29f8", "\u202e", "\uff0e",
-        "~", "~1", "KLANTE~1", "GEHEIM~1.TXT", ":", "::$DATA", ":$I30:$INDEX_ALLOCATION", "*",
-        "?", "<", ">", '"', "|", "con", "nul", " ", "\n", "\x7f", "IPC$", "\\\\127.0.0.1\\elders",
-        "@GMT-2020.01.01-00.00.00", PERMANENT, PERMANENT + "/", "geheim.txt", "klanten", "300002",
-        "Intern", "mijn.txt ", "mijn.txt.", "~map-", "\udcff", ".. ", "...",
-    ]  # fmt: skip
-    return ["".join(chance.choices(pieces, k=chance.randint(1, 9))) for _ in range(count)]
+    await names_lead_nowhere(world, world.samba.path(), hostile_names(11, 5_000, *OF_WINDOWS))
 
 
 async def test_alternate_streams_are_no_documents(tmp_path: Path) -> None:
     """Where Samba has its module for them, the server does hold one."""
     kept = has_module("streams_xattr")
     with served_once("vfs objects = streams_xattr" if kept else "") as streams:
-        world = SambaWorld(streams, tmp_path)
-        try:
+        async with aclosing(SambaWorld(streams, tmp_path)) as world:
             await world.seed(world.place, PERMANENT, "a.txt", b"zichtbaar")
             connector = await world.open()
             if kept:
-                plant(connector, f"{world.path}/{world.place.root}/{PERMANENT}/a.txt:geheim")
+                plant(connector, f"{world.inside}/{world.place.root}/{PERMANENT}/a.txt:geheim")
             assert [e.name for e in await everything(connector, world.place)] == ["a.txt"]
             for stream in ("a.txt:geheim", "a.txt:geheim:$DATA", "a.txt::$DATA", "a.txt:"):
                 await both_refuse(connector, world.place, f"{PERMANENT}/{stream}")
-        finally:
-            await world.aclose()
 
 
 def plant(connector: Smb, path: str) -> None:
@@ -405,8 +331,7 @@ async def test_a_folder_that_holds_itself(tmp_path: Path) -> None:
     with served_once() as lenient:
         lenient.configure("follow symlinks = no", "follow symlinks = yes")
         lenient.restart()
-        world = SambaWorld(lenient, tmp_path)
-        try:
+        async with aclosing(SambaWorld(lenient, tmp_path)) as world:
             await world.seed(world.place, PERMANENT, "a.txt", b"a")
             for name in ("een", "twee", "drie"):
                 (world.at(world.place, PERMANENT) / name).symlink_to(".")
@@ -415,18 +340,15 @@ async def test_a_folder_that_holds_itself(tmp_path: Path) -> None:
                 found = [e.id for e in await everything(connector, world.place)]
             assert found[0] == f"{PERMANENT}/a.txt"
             assert len(found) < 20
-        finally:
-            await world.aclose()
 
 
 async def test_a_referral_to_another_server_is_not_followed(tmp_path: Path) -> None:
     with served_once() as dfs:
         dfs.configure("follow symlinks = no", "follow symlinks = yes\n  msdfs root = yes")
         dfs.restart()
-        world = SambaWorld(dfs, tmp_path)
         trap = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.2", 0)
         port = trap.sockets[0].getsockname()[1]
-        try:
+        async with trap, aclosing(SambaWorld(dfs, tmp_path)) as world:
             await world.seed(world.place, PERMANENT, "a.txt", b"a")
             folder = world.at(world.place, PERMANENT)
             (folder / "elders").symlink_to(rf"msdfs:127.0.0.2@{port}\elders")
@@ -435,9 +357,6 @@ async def test_a_referral_to_another_server_is_not_followed(tmp_path: Path) -> N
             with pytest.raises((NotFound, ConfigInvalid)):
                 await connector.read(world.place, f"{PERMANENT}/elders/a.txt")
             assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
-        finally:
-            trap.close()
-            await world.aclose()
 
 
 async def test_names_that_only_unix_can_hold(world: SambaWorld) -> None:
@@ -454,7 +373,7 @@ async def test_a_document_that_another_program_holds(world: SambaWorld) -> None:
     await world.seed(world.place, PERMANENT, "open.docx", b"x")
     connector = await world.open()
     message = creating(
-        f"{world.path}/{world.place.root}/{PERMANENT}/open.docx".replace("/", "\\"), READ_DATA, 0
+        f"{world.inside}/{world.place.root}/{PERMANENT}/open.docx".replace("/", "\\"), READ_DATA, 0
     )
     message["share_access"] = 0
     session(connector).call(message)
@@ -464,20 +383,14 @@ async def test_a_document_that_another_program_holds(world: SambaWorld) -> None:
 
 
 async def test_paging_through_a_large_folder(world: SambaWorld) -> None:
-    for i in range(2_500):
-        world.at(world.place, PERMANENT, f"{i}.txt").touch()
-    connector = await world.open()
-    found = [e.id for e in await everything(connector, world.place)]
-    assert found == sorted(found)
-    assert len(set(found)) == len(found) == 2_500
+    await pages_of_a_large_folder(world)
 
 
 async def test_a_folder_that_may_not_be_opened(world: SambaWorld, samba: Samba) -> None:
     """Below a published folder it is left out; the published folder itself is an error."""
     if os.geteuid() != 0:
         pytest.skip("not here: root, to make a folder that Samba's second user may not open")
-    closed = SambaWorld(samba, world.base, "elders", 1)
-    try:
+    async with aclosing(SambaWorld(samba, world.base, "elders", 1)) as closed:
         await closed.seed(closed.place, PERMANENT, "a.txt", b"a")
         await closed.seed(closed.place, f"{PERMANENT}/dicht", "b.txt", b"b")
         closed.at(closed.place, f"{PERMANENT}/dicht").chmod(0o700)
@@ -488,8 +401,6 @@ async def test_a_folder_that_may_not_be_opened(world: SambaWorld, samba: Samba) 
         closed.at(closed.place, PERMANENT).chmod(0o700)
         with pytest.raises(PermissionDenied):
             await connector.list(closed.place)
-    finally:
-        await closed.aclose()
 
 
 # --- writing, and options
@@ -499,35 +410,30 @@ async def test_nobody_sees_a_document_before_it_is_whole(world: SambaWorld) -> N
     async with proxied(world) as behind:
         assert behind is not None
         proxy, _ = behind
-        connector = await world.open(**world.through(proxy_port(proxy)), writable=True)
+        connector = await world.open(**world.through(port_of(proxy)), writable=True)
         other = await world.open()
-        folder = world.at(world.place, PERMANENT)
+        assert world.names() == []
         seen = list[list[str]]()
 
-        async def body() -> AsyncIterator[bytes]:
+        async def cut() -> AsyncIterator[bytes]:
             yield bytes(3 * MIB)
-            seen.append([p.name for p in folder.iterdir()])
+            seen.append(world.names())
             assert await everything(other, world.place) == []
             await proxy.stop()
             yield bytes(3 * MIB)
 
         with pytest.raises(SourceError):
-            await connector.put(world.place, PERMANENT, "a.bin", body())
+            await connector.put(world.place, PERMANENT, "a.bin", cut())
         assert len(seen[0]) == 1
-        for _ in range(100):
-            if not list(folder.iterdir()):
-                break
-            await asyncio.sleep(0.05)
-        assert list(folder.iterdir()) == []
+        await until(lambda: world.names() == [])
 
 
 async def test_a_race_of_writers_has_one_winner(world: SambaWorld) -> None:
     connector = await world.open(writable=True)
-
-    async def body(n: int) -> AsyncIterator[bytes]:
-        yield f"schrijver {n}".encode() * 1000
-
-    calls = [connector.put(world.place, NESTED, "a.bin", body(n)) for n in range(8)]
+    calls = [
+        connector.put(world.place, NESTED, "a.bin", body(f"schrijver {n}".encode() * 1000))
+        for n in range(8)
+    ]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(r, AlreadyExists) for r in results) == 7
     assert len(await everything(connector, world.place)) == 1

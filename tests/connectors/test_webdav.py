@@ -2,17 +2,15 @@
 
 import asyncio
 import contextlib
-import hashlib
 import ipaddress
 import itertools
 import os
-import random
 import shutil
 import socket
 import ssl
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors.webdav import Webdav, WebdavConfig
+from connectors.webdav import Webdav
 from gateway import log
 from gateway.connector import walk
 from gateway.connector.conformance import (
@@ -36,13 +34,11 @@ from gateway.connector.conformance import (
     NESTED,
     PERMANENT,
     Conformance,
-    World,
     content,
     everything,
     proxied,
 )
-from gateway.connector.context import Context
-from gateway.connector.contract import Capability, Connector, Place, Scope
+from gateway.connector.contract import Capability, Place, Scope
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.webdav import wire
 from gateway.connector.webdav.rows import moment_of, rows, version_of
@@ -62,61 +58,50 @@ from gateway.errors import (
     Unavailable,
     Unsupported,
 )
+from tests.connectors.worlds import (
+    LOOPBACK,
+    FolderWorld,
+    away_is_not_empty,
+    body,
+    both_refuse,
+    drafts,
+    fail_to_put,
+    hostile_names,
+    pages_of_a_large_folder,
+    port_of,
+    survives_a_restart,
+    until,
+)
 from tests.servers.webdav import HOST, Apache, DavServer, Wsgidav, served
 
-FOLDERS = (PERMANENT, NESTED)
-LOOPBACK = EgressPolicy((f"{HOST}:*",), (ipaddress.ip_network("127.0.0.0/8"),))
 
-
-class DavWorld(World):
+class DavWorld(FolderWorld):
     """A folder of its own, filled past the server."""
 
     def __init__(self, server: DavServer, base: Path, **options: Any) -> None:
-        self.server, self.base, self.options = server, base, options
         self.name = f"kantoor {uuid.uuid4().hex[:12]}"
-        self.path = server.path / self.name
-        self.place = Place("300001", "klanten/300001", FOLDERS)
-        self.other = Place("300002", "klanten/300002", FOLDERS)
-        self.policy = LOOPBACK
-        self._opened: list[tuple[Context, Webdav]] = []
+        super().__init__(server.path / self.name, base)
+        self.server, self.options = server, options
         self.path.mkdir()
         self.path.chmod(0o777)
+        self._stack.callback(shutil.rmtree, self.path, ignore_errors=True)
+        self.keep_password(server.password)
 
     async def open(self, **options: Any) -> Webdav:
-        (self.base / "wachtwoord").write_text(self.server.password)
-        (self.base / "verkeerd").write_text("verkeerd")
-        context = Context("kantoor/webdav", egress=self.policy, base=self.base)
         told = {"url": self._url(self.server.port), "username": self.server.user}
-        told |= {"password": "file:wachtwoord", **self.options, **options}
-        connector = await Webdav.open(WebdavConfig.model_validate(told), context)
-        self._opened.append((context, connector))
-        return connector
+        told |= {"password": "file:wachtwoord", **self.options}
+        return await self.opened(Webdav, told | options)
 
     def _url(self, port: int) -> str:
         return f"http://{HOST}:{port}/dav/{self.name.replace(' ', '%20')}"
 
     def at(self, place: Place, folder: str, name: str = "") -> Path:
-        path = self.path / place.root / folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = super().at(place, folder, name)
         for made in path.parents:  # for Apache, which is somebody else
             if made == self.server.path:
                 break
             made.chmod(0o777)
         return path
-
-    async def seed(self, place: Place, folder: str, name: str, body: bytes) -> None:
-        self.at(place, folder, name).write_bytes(body)
-
-    async def seed_large(self, place: Place, folder: str, name: str, size: int) -> bytes:
-        digest, block = hashlib.sha256(), os.urandom(MIB)
-        with self.at(place, folder, name).open("wb") as out:
-            for _ in range(size // MIB):
-                out.write(block)
-                digest.update(block)
-        return digest.digest()
-
-    async def remove(self, place: Place, folder: str, name: str) -> None:
-        self.at(place, folder, name).unlink()
 
     def wrong_credentials(self) -> dict[str, Any]:
         return {"password": "file:verkeerd"}
@@ -126,12 +111,6 @@ class DavWorld(World):
 
     def through(self, port: int) -> dict[str, Any]:
         return {"url": self._url(port)}
-
-    async def aclose(self) -> None:
-        for context, connector in self._opened:
-            await connector.aclose()
-            await context.aclose()
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -146,9 +125,8 @@ def wsgidav() -> Iterator[DavServer]:
 
 @pytest.fixture
 async def world(apache: DavServer, tmp_path: Path) -> AsyncIterator[DavWorld]:
-    made = DavWorld(apache, tmp_path)
-    yield made
-    await made.aclose()
+    async with aclosing(DavWorld(apache, tmp_path)) as made:
+        yield made
 
 
 class TestWebdavOnApache(Conformance):
@@ -161,53 +139,18 @@ class TestWebdavOnWsgidav(Conformance):
 
     @pytest.fixture
     async def world(self, wsgidav: DavServer, tmp_path: Path) -> AsyncIterator[DavWorld]:
-        made = DavWorld(wsgidav, tmp_path, etags=False)
-        yield made
-        await made.aclose()
+        async with aclosing(DavWorld(wsgidav, tmp_path, etags=False)) as made:
+            yield made
 
     def _writing(self) -> dict[str, Any]:
         return {"writable": True}
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for what happens soon."""
-    for _ in range(400):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    assert true()
-
-
-async def body(*pieces: bytes) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-
-
-async def both_refuse(connector: Connector[Any], place: Place, id: str) -> None:
-    for ask in (connector.stat, connector.read):
-        with pytest.raises(NotFound):
-            await ask(place, id)
 
 
 # --- the server
 
 
 async def test_a_restart_of_the_server_is_survived(world: DavWorld) -> None:
-    connector = await world.open()
-    await world.seed(world.place, PERMANENT, "a.txt", b"a")
-    await world.seed(world.place, PERMANENT, "groot.bin", os.urandom(8 * MIB))
-    reader = await connector.read(world.place, f"{PERMANENT}/groot.bin")
-    pieces = aiter(reader)
-    await anext(pieces)
-    await asyncio.to_thread(world.server.stop)
-    with pytest.raises((IntegrityError, Unavailable)):
-        async for _ in pieces:
-            pass
-    await reader.aclose()
-    with pytest.raises(Unavailable):
-        await connector.list(world.place)
-    world.server.start()  # from this thread: it ends with the thread that started it
-    assert await content(connector, world.place, f"{PERMANENT}/a.txt") == b"a"
+    await survives_a_restart(world, world.server, 8 * MIB, IntegrityError, Unavailable)
 
 
 async def test_a_folder_is_no_document(world: DavWorld) -> None:
@@ -220,26 +163,13 @@ async def test_a_folder_is_no_document(world: DavWorld) -> None:
 async def test_a_folder_is_no_document_where_get_gives_a_page(
     wsgidav: DavServer, tmp_path: Path
 ) -> None:
-    world = DavWorld(wsgidav, tmp_path, etags=False)
-    try:
+    async with aclosing(DavWorld(wsgidav, tmp_path, etags=False)) as world:
         await world.seed(world.place, f"{PERMANENT}/Akten", "a.txt", b"a")
         await both_refuse(await world.open(), world.place, f"{PERMANENT}/Akten")
-    finally:
-        await world.aclose()
 
 
 async def test_a_folder_that_is_away_is_no_empty_dossier(world: DavWorld) -> None:
-    connector = await world.open(url=f"http://{HOST}:{world.server.port}/dav/weg", writable=True)
-    for call in (
-        connector.list(world.place),
-        connector.stat(world.place, f"{PERMANENT}/x"),
-        connector.read(world.place, f"{PERMANENT}/x"),
-        connector.put(world.place, PERMANENT, "x", body(b"x")),
-    ):
-        with pytest.raises(Unavailable):
-            await call
-    report = await connector.check(Scope.CONNECTIVITY)
-    assert [(f.ok, f.field) for f in report.findings] == [(True, ""), (False, "url")]
+    await away_is_not_empty(world, "url", url=f"http://{HOST}:{world.server.port}/dav/weg")
 
 
 async def test_a_server_without_webdav(tmp_path: Path) -> None:
@@ -255,12 +185,7 @@ async def test_a_server_without_webdav(tmp_path: Path) -> None:
 
 
 async def test_paging_through_a_large_folder(world: DavWorld) -> None:
-    for i in range(2_500):
-        (world.at(world.place, PERMANENT, "x").parent / f"{i}.txt").touch()
-    connector = await world.open()
-    found = [e.id for e in await everything(connector, world.place)]
-    assert found == sorted(found)
-    assert len(set(found)) == len(found) == 2_500
+    await pages_of_a_large_folder(world)
 
 
 @pytest.mark.parametrize(
@@ -314,8 +239,7 @@ async def test_nobody_sees_a_document_before_it_is_whole(world: DavWorld) -> Non
     async with proxied(world) as behind:
         assert behind is not None
         proxy, _ = behind
-        port = proxy._server.sockets[0].getsockname()[1]
-        connector = await world.open(**world.through(port), writable=True)
+        connector = await world.open(**world.through(port_of(proxy)), writable=True)
         other, seen = await world.open(), list[bool]()
         folder = world.at(world.place, PERMANENT, "x").parent
 
@@ -338,39 +262,16 @@ async def test_nobody_sees_a_document_before_it_is_whole(world: DavWorld) -> Non
 async def test_what_fails_leaves_nothing_at_the_server(world: DavWorld) -> None:
     connector = await world.open(writable=True)
     folder = world.at(world.place, PERMANENT, "x").parent
-
-    async def cut() -> AsyncIterator[bytes]:
-        yield bytes(MIB)
-        raise ConnectionResetError("the sender left")
-
-    for sent, options, error in (
-        (cut(), {}, ConnectionResetError),
-        (cut(), {"size": 2 * MIB}, ConnectionResetError),
-        (body(b"x"), {"size": 2}, IntegrityError),
-        (body(b"xyz", b"x"), {"size": 3}, IntegrityError),
-        (body(b"x"), {"sha256": bytes(32)}, IntegrityError),
-    ):
-        with pytest.raises(error):
-            await connector.put(world.place, PERMANENT, "a.bin", sent, **options)
-    for pause in (0, 0.002, 0.005, 0.01, 0.02) * 4:
-        call = connector.put(world.place, PERMANENT, f"{pause}.bin", body(bytes(2 * MIB)))
-        task = asyncio.ensure_future(call)
-        await asyncio.sleep(pause)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    await until(lambda: not [p for p in folder.iterdir() if not p.name[0].isdigit()])
+    await fail_to_put(world, connector)
+    await until(lambda: not [n for n in world.names() if not n[0].isdigit()])
     assert {p.stat().st_size for p in folder.iterdir()} <= {2 * MIB}
 
 
 async def test_what_a_dead_writer_left_goes_with_the_next(world: DavWorld) -> None:
     connector = await world.open(writable=True)
-    folder = world.at(world.place, PERMANENT, "x").parent
-    for name, age in ((f"{walk.PARTIAL}{'0' * 32}", 2), (f"{walk.PARTIAL}{'1' * 32}", 0)):
-        (folder / name).touch()
-        then = time.time() - age * 24 * 3600
-        os.utime(folder / name, (then, then))
+    kept = drafts(world.at(world.place, PERMANENT, "x").parent)
     await connector.put(world.place, PERMANENT, "a.txt", body(b"a"))
-    assert {p.name for p in folder.iterdir()} == {"a.txt", f"{walk.PARTIAL}{'1' * 32}"}
+    assert set(world.names()) == {"a.txt", *kept}
 
 
 async def test_a_folder_is_not_replaced_by_a_document(world: DavWorld) -> None:
@@ -397,9 +298,10 @@ async def test_a_source_that_is_not_to_be_written_to_moves_nothing(world: DavWor
 
 
 @pytest.fixture(params=["apache", "wsgidav"])
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> DavWorld:
+async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DavWorld]:
     """One of the two servers."""
-    return DavWorld(request.getfixturevalue(request.param), tmp_path)
+    async with aclosing(DavWorld(request.getfixturevalue(request.param), tmp_path)) as made:
+        yield made
 
 
 async def test_a_folder_is_not_moved_nor_moved_onto(either: DavWorld) -> None:
@@ -418,7 +320,6 @@ async def test_a_folder_is_not_moved_nor_moved_onto(either: DavWorld) -> None:
         await connector.move(world.place, id, f"{PERMANENT}/Akten/a.txt", "c.txt")
     found = [e.id for e in await everything(connector, world.place)]
     assert found == [f"{PERMANENT}/Akten/a.txt", id]
-    await world.aclose()
 
 
 async def test_another_version_comes_just_before_the_move(
@@ -445,29 +346,24 @@ async def test_another_version_comes_just_before_the_move(
         await connector.move(world.place, id, NESTED, "a.txt", version=entry.version)
     assert await content(connector, world.place, id) == b"anders"
     assert len(await everything(connector, world.place)) == 2
-    await world.aclose()
 
 
 # --- a server that lies
 
 
-class Liar(DavWorld):
+class Liar(FolderWorld):
     """A server in this process. answers: what it says to a request, set by a test."""
 
     def __init__(self, base: Path, tls: ssl.SSLContext | None = None) -> None:
-        self.base, self.policy, self.options, self._opened, self._tls = base, LOOPBACK, {}, [], tls
-        self.place = Place("300001", "klanten/300001", FOLDERS)
+        super().__init__(base, base)
+        self._tls = tls
         self.seen: list[web.Request] = []
         self.answers: Callable[[web.Request], Any] = tree({})
 
     async def open(self, **options: Any) -> Webdav:
         (self.base / "geheim").write_text("wachtwoord van het kantoor")
-        context = Context("kantoor/webdav", egress=self.policy, base=self.base)
         told = {"url": str(self.server.make_url("/dav")), "password": "file:geheim"}
-        told |= {"username": "kantoor", **options}
-        connector = await Webdav.open(WebdavConfig.model_validate(told), context)
-        self._opened.append((context, connector))
-        return connector
+        return await self.opened(Webdav, told | {"username": "kantoor"} | options)
 
     async def __aenter__(self) -> "Liar":
         app = web.Application(client_max_size=100 * MIB)
@@ -477,9 +373,7 @@ class Liar(DavWorld):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for context, connector in self._opened:
-            await connector.aclose()
-            await context.aclose()
+        await self.aclose()
         await self.server.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -850,9 +744,22 @@ async def test_five_thousand_hostile_names_ask_for_nothing_outside(liar: Liar) -
     """Whatever the id, the server is only asked for what lies in the klant's published folders,
     also when it decodes an address three times."""
     connector = await liar.open()
-    for id in hostile_names(5, 5_000):
+    names = hostile_names(
+        5,
+        5_000,
+        "%5c",
+        "%25",
+        "%252e",
+        "%c0%ae",
+        "..;",
+        "#",
+        "@",
+        "\r\n",
+        "http://elders.example/",
+    )
+    for n, name in enumerate(names):
         with contextlib.suppress(NotFound):
-            await connector.stat(liar.place, id)
+            await connector.stat(liar.place, f"{PERMANENT}/{name}" if n % 2 else name)
     base = ("/dav/klanten/300001/Permanent/", "/dav/klanten/300001/Aangiften/2025/")
     for request in liar.seen:
         path = request.raw_path
@@ -862,19 +769,6 @@ async def test_five_thousand_hostile_names_ask_for_nothing_outside(liar: Liar) -
             assert path.startswith(base), request.raw_path
             assert not {"", ".", ".."} & {p.strip() for p in path.split("/")[1:]}, request.raw_path
             path = unquote(path).replace("\\", "/")
-
-
-def hostile_names(seed: int, count: int) -> list[str]:
-    """Paths of every sort that a server might take for another path, from their pieces."""
-    chance = random.Random(seed)
-    pieces = [
-        "..", ".", "/", "\\", "//", "\0", "%2e", "%2f", "%5c", "%25", "%252e", "%c0%ae", "..;",
-        "\u2215", "\u202e", "\uff0e", "~", "?", "#", "@", "\r\n", "\x7f", "/etc/passwd",
-        PERMANENT, PERMANENT + "/", "geheim.txt", "klanten", "300002", "Intern", "mijn.txt ",
-        walk.PARTIAL, "\udcff", ".. ", "...", "http://elders.example/",
-    ]  # fmt: skip
-    made = ["".join(chance.choices(pieces, k=chance.randint(1, 9))) for _ in range(count)]
-    return [f"{PERMANENT}/{name}" if n % 2 else name for n, name in enumerate(made)]
 
 
 async def test_no_secret_and_no_name_is_told(
