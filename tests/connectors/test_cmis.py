@@ -1,15 +1,12 @@
 """The `cmis` kind: the suite on a repository, and repositories that lie."""
 
 import asyncio
-import hashlib
-import ipaddress
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -20,14 +17,12 @@ from gateway.connector.conformance import (
     NESTED,
     PERMANENT,
     Conformance,
-    World,
     content,
     everything,
     named,
 )
 from gateway.connector.context import Context
 from gateway.connector.contract import Capability, Place, Scope
-from gateway.connector.egress import EgressPolicy
 from gateway.errors import (
     AlreadyExists,
     AuthFailed,
@@ -43,10 +38,16 @@ from gateway.errors import (
     Unavailable,
     Unsupported,
 )
+from tests.connectors.worlds import (
+    LOOPBACK,
+    OTHER,
+    PLACE,
+    FolderWorld,
+    UrlWorld,
+    body,
+    both_refuse,
+)
 from tests.servers.cmis_server import PASSWORD, REPOSITORY, TOKEN, USER, CmisServer, serving
-
-EGRESS = EgressPolicy(("127.0.0.1:*",), (ipaddress.ip_network("127.0.0.0/8"),))
-PLACE = Place("300001", "300001", (PERMANENT, NESTED))
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[Cmis]:
-    context = Context("firma/cmis", egress=EGRESS, base=Path())
+    context = Context("firma/cmis", egress=LOOPBACK, base=Path())
     told = {"url": url, "username": USER, "password": "env:CMIS_PASSWORD", **options}
     try:
         yield await Cmis.open(CmisConfig.model_validate(told), context)
@@ -66,47 +67,21 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Cmis]:
         await context.aclose()
 
 
-class CmisWorld(World):
+class CmisWorld(FolderWorld, UrlWorld):
     """Files of the repository; klanten below "klanten"."""
 
-    place = PLACE
-    other = Place("300002", "300002", (PERMANENT, NESTED))
+    place, other = PLACE, OTHER
 
-    def __init__(self, server: CmisServer, url: str, stack: AsyncExitStack) -> None:
-        self.server, self.url, self._stack = server, url, stack
+    def __init__(self, server: CmisServer, url: str) -> None:
+        super().__init__(server.folder / "klanten", Path())
+        self.server, self.url = server, url
 
     async def open(self, **options: Any) -> Cmis:
         told = {"url": self.url, "folder": "klanten", **options}
         return await self._stack.enter_async_context(opened(**told))
 
-    def path(self, place: Place, folder: str, name: str) -> Path:
-        return self.server.folder / "klanten" / place.root / folder / name
-
-    async def seed(self, place: Place, folder: str, name: str, body: bytes) -> None:
-        path = self.path(place, folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
-
-    async def remove(self, place: Place, folder: str, name: str) -> None:
-        self.path(place, folder, name).unlink()
-
-    async def seed_large(self, place: Place, folder: str, name: str, size: int) -> bytes:
-        await self.seed(place, folder, name, b"")
-        digest, block = hashlib.sha256(), bytes(1 << 20)
-        with self.path(place, folder, name).open("wb") as file:
-            file.truncate(size)
-        for _ in range(size >> 20):
-            digest.update(block)
-        return digest.digest()
-
     def wrong_credentials(self) -> dict[str, Any]:
         return {"password": "env:CMIS_WRONG"}
-
-    def upstream(self) -> tuple[str, int]:
-        return "127.0.0.1", urlsplit(self.url).port or 0
-
-    def through(self, port: int) -> dict[str, Any]:
-        return {"url": f"http://127.0.0.1:{port}/cmis/browser"}
 
 
 @pytest.fixture
@@ -114,8 +89,8 @@ async def world(tmp_path: Path) -> AsyncIterator[CmisWorld]:
     folder = tmp_path / "repository"
     (folder / "klanten").mkdir(parents=True)
     server = CmisServer(folder)
-    async with serving(server) as url, AsyncExitStack() as stack:
-        yield CmisWorld(server, url, stack)
+    async with serving(server) as url, aclosing(CmisWorld(server, url)) as made:
+        yield made
 
 
 class TestCmis(Conformance):
@@ -224,9 +199,7 @@ async def test_a_password_that_was_changed(world: CmisWorld, monkeypatch: Any) -
 async def test_a_folder_is_no_document(world: CmisWorld) -> None:
     await world.seed(PLACE, f"{PERMANENT}/Akten", "a", b"a")
     source = await world.open()
-    for ask in (source.stat, source.read):
-        with pytest.raises(NotFound):
-            await ask(PLACE, f"{PERMANENT}/Akten")
+    await both_refuse(source, PLACE, f"{PERMANENT}/Akten")
 
 
 async def test_a_repository_without_ranges(world: CmisWorld) -> None:
@@ -253,13 +226,6 @@ async def test_a_check_of_a_folder_that_is_not_there(world: CmisWorld) -> None:
 # --- writing
 
 
-async def pieces(*found: bytes, fail: Exception | None = None) -> AsyncIterator[bytes]:
-    for piece in found:
-        yield piece
-    if fail is not None:
-        raise fail
-
-
 def kept(world: CmisWorld) -> list[str]:
     return [p.name for p in world.server.folder.parent.rglob("*") if p.is_file()]
 
@@ -268,34 +234,34 @@ def kept(world: CmisWorld) -> list[str]:
 async def test_a_failed_put_leaves_nothing(world: CmisWorld, size: int | None) -> None:
     source = await world.open(writable=True)
     with pytest.raises(ConnectionResetError):
-        await source.put(PLACE, PERMANENT, "a", pieces(b"ab", fail=ConnectionResetError()))
-    for wrong in (pieces(b"ab"), pieces(b"abcdef")):
+        await source.put(PLACE, PERMANENT, "a", body(b"ab", fail=ConnectionResetError()))
+    for wrong in (body(b"ab"), body(b"abcdef")):
         with pytest.raises(IntegrityError):
             await source.put(PLACE, PERMANENT, "a", wrong, size=4)
     with pytest.raises(IntegrityError):
-        await source.put(PLACE, PERMANENT, "a", pieces(b"abcd"), size=size, sha256=bytes(32))
+        await source.put(PLACE, PERMANENT, "a", body(b"abcd"), size=size, sha256=bytes(32))
     await asyncio.sleep(0.05)
     assert kept(world) == []
     assert [e.name for e in await everything(source, PLACE)] == []
-    await source.put(PLACE, PERMANENT, "a", pieces(b"abcd"), size=size)
+    await source.put(PLACE, PERMANENT, "a", body(b"abcd"), size=size)
     assert kept(world) == ["a"]
 
 
 async def test_a_put_tells_its_length_when_it_knows(world: CmisWorld) -> None:
     source = await world.open(writable=True)
-    entry = await source.put(PLACE, PERMANENT, 'é "1".pdf', pieces(b"abcd"), size=4)
+    entry = await source.put(PLACE, PERMANENT, 'é "1".pdf', body(b"abcd"), size=4)
     assert (entry.name, entry.size, entry.media_type) == ('é "1".pdf', 4, "application/pdf")
     assert world.server.form_lengths[-1]
-    assert world.path(PLACE, PERMANENT, 'é "1".pdf').read_bytes() == b"abcd"
-    await source.put(PLACE, PERMANENT, "b.pdf", pieces(b"abcd"), media_type="a/b\r\nX: y")
+    assert world.at(PLACE, PERMANENT, 'é "1".pdf').read_bytes() == b"abcd"
+    await source.put(PLACE, PERMANENT, "b.pdf", body(b"abcd"), media_type="a/b\r\nX: y")
     assert world.server.form_lengths[-1] is None
 
 
 async def test_a_namesake_is_told_before_a_byte_is_sent(world: CmisWorld) -> None:
     source = await world.open(writable=True)
-    await source.put(PLACE, PERMANENT, "a", pieces(b"een"))
+    await source.put(PLACE, PERMANENT, "a", body(b"een"))
     with pytest.raises(AlreadyExists):
-        await source.put(PLACE, PERMANENT, "a", pieces(fail=AssertionError("was asked for")))
+        await source.put(PLACE, PERMANENT, "a", body(fail=AssertionError("was asked for")))
 
 
 async def test_nothing_of_it_blocks_the_loop(world: CmisWorld) -> None:
@@ -304,7 +270,7 @@ async def test_nothing_of_it_blocks_the_loop(world: CmisWorld) -> None:
     async with trap.serving() as url, opened(url, writable=True) as other:
         with blockbuster_ctx(), pytest.raises(SourceError):
             await other.list(PLACE)
-    await source.put(PLACE, PERMANENT, "a", pieces(b"een"))
+    await source.put(PLACE, PERMANENT, "a", body(b"een"))
 
 
 # --- repositories that lie
@@ -498,5 +464,5 @@ async def test_bytes_that_were_not_kept(world: CmisWorld, monkeypatch: Any) -> N
     monkeypatch.setattr(CmisServer, "_told", less)
     source = await world.open(writable=True)
     with pytest.raises(IntegrityError):
-        await source.put(PLACE, PERMANENT, "a", pieces(os.urandom(10)))
+        await source.put(PLACE, PERMANENT, "a", body(os.urandom(10)))
     assert kept(world) == []

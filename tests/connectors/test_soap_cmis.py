@@ -1,28 +1,23 @@
 """The profile `cmis-ws` on the WSDL of OASIS: the suite, MTOM, and servers that lie."""
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 
 from connectors.soap import Soap
 from gateway.connector.conformance import (
-    NESTED,
     PERMANENT,
     Conformance,
-    World,
     content,
     everything,
 )
-from gateway.connector.contract import Capability, Place, Scope
-from gateway.connector.soap import pin as soappin
+from gateway.connector.contract import Capability, Scope
 from gateway.connector.soap.mtom import MtomContent, Parts, boundary
 from gateway.errors import (
     ConfigInvalid,
@@ -32,6 +27,7 @@ from gateway.errors import (
     ProtocolError,
     SourceError,
 )
+from tests.connectors.worlds import FolderWorld, UrlWorld
 from tests.servers.cmis_ws_server import (
     PARTS,
     PASSWORD,
@@ -44,9 +40,9 @@ from tests.servers.cmis_ws_server import (
     serving,
     wrapped,
 )
-from tests.servers.soap_kit import opened
+from tests.servers.soap_kit import opened, pinned
 
-PLACE = Place("300001", "klanten/300001", (PERMANENT, NESTED))
+PLACE = FolderWorld.place
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +51,7 @@ def base(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("config")
     folder = shared / "backoffice" / "cmis11"
     files = {p.name: p.read_bytes() for p in folder.iterdir()}
-    about = {
-        n: soappin.File(sha256=(h := hashlib.sha256(d).hexdigest()), url="x", came=h)
-        for n, d in files.items()
-    }
-    manifest = soappin.Manifest(main="CMISWS-Service.wsdl", files=about)
-    soappin.write(made / "wsdl" / "cmis11", soappin.Fetched(manifest, files), replace=False)
+    pinned(made, "cmis11", "CMISWS-Service.wsdl", files)
     return made
 
 
@@ -70,14 +61,12 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CMIS_WRONG", "wrong")
 
 
-class WsWorld(World):
+class WsWorld(FolderWorld, UrlWorld):
     """Files of the repository."""
 
-    place = PLACE
-    other = Place("300002", "klanten/300002", (PERMANENT, NESTED))
-
-    def __init__(self, server: CmisWs, url: str, base: Path, stack: AsyncExitStack) -> None:
-        self.server, self.url, self._base, self._stack = server, url, base, stack
+    def __init__(self, server: CmisWs, url: str, base: Path) -> None:
+        super().__init__(server.folder, base)
+        self.server, self.url = server, url
 
     async def open(self, **options: Any) -> Soap:
         told: dict[str, Any] = {
@@ -89,45 +78,19 @@ class WsWorld(World):
             **options,
         }
         return await self._stack.enter_async_context(
-            opened(told.pop("url"), base=self._base, **told)
+            opened(told.pop("url"), base=self.base, **told)
         )
-
-    def path(self, place: Place, folder: str, name: str) -> Path:
-        return self.server.folder / place.root / folder / name
-
-    async def seed(self, place: Place, folder: str, name: str, body: bytes) -> None:
-        path = self.path(place, folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
-
-    async def remove(self, place: Place, folder: str, name: str) -> None:
-        self.path(place, folder, name).unlink()
-
-    async def seed_large(self, place: Place, folder: str, name: str, size: int) -> bytes:
-        await self.seed(place, folder, name, b"")
-        digest, block = hashlib.sha256(), bytes(1 << 20)
-        with self.path(place, folder, name).open("wb") as file:
-            file.truncate(size)
-        for _ in range(size >> 20):
-            digest.update(block)
-        return digest.digest()
 
     def wrong_credentials(self) -> dict[str, Any]:
         return {"token": "env:CMIS_WRONG"}
-
-    def upstream(self) -> tuple[str, int]:
-        return "127.0.0.1", urlsplit(self.url).port or 0
-
-    def through(self, port: int) -> dict[str, Any]:
-        return {"url": f"http://127.0.0.1:{port}/services11"}
 
 
 @pytest.fixture
 async def world(base: Path, tmp_path: Path) -> AsyncIterator[WsWorld]:
     server = CmisWs(tmp_path / "repository")
     server.folder.mkdir()
-    async with serving(server) as url, AsyncExitStack() as stack:
-        yield WsWorld(server, url, base, stack)
+    async with serving(server) as url, aclosing(WsWorld(server, url, base)) as made:
+        yield made
 
 
 class TestBeside(Conformance):

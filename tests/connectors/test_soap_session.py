@@ -1,39 +1,32 @@
 """Profiles with a login: the session dies, is kept, and is left; a Result in place of a Fault."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from connectors.soap import Soap
 from gateway.connector.conformance import (
-    NESTED,
     PERMANENT,
     Conformance,
-    World,
     content,
     everything,
 )
-from gateway.connector.contract import Place, Scope
-from gateway.connector.soap import pin as soappin
-from gateway.errors import AuthFailed, ProtocolError, Unavailable
+from gateway.connector.contract import Place
+from gateway.errors import ProtocolError, Unavailable
+from tests.connectors.worlds import OTHER, PLACE, UrlWorld, nobody_comes_in
 from tests.servers.cmis_ws_server import serving
 from tests.servers.session_server import PASSWORD, PROFILE, USER, Kantoor, wsdl
-from tests.servers.soap_kit import opened
-
-PLACE = Place("300001", "300001", (PERMANENT, NESTED))
+from tests.servers.soap_kit import opened, pinned
 
 
-class SessionWorld(World):
+class SessionWorld(UrlWorld):
     """Stukken in memory."""
 
-    place = PLACE
-    other = Place("300002", "300002", (PERMANENT, NESTED))
+    place, other = PLACE, OTHER
     nests = False  # a Map is one word
 
     def __init__(self, url: str, folder: Path, stack: AsyncExitStack) -> None:
@@ -68,23 +61,12 @@ class SessionWorld(World):
     def wrong_credentials(self) -> dict[str, Any]:
         return {"token": "env:KANTOOR_WRONG"}
 
-    def upstream(self) -> tuple[str, int]:
-        return "127.0.0.1", urlsplit(self.url).port or 0
-
-    def through(self, port: int) -> dict[str, Any]:
-        return {"url": f"http://127.0.0.1:{port}/services11"}
-
 
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: Any) -> AsyncIterator[SessionWorld]:
     monkeypatch.setenv("KANTOOR_PASSWORD", PASSWORD)
     monkeypatch.setenv("KANTOOR_WRONG", "wrong")
-    data = wsdl().encode()
-    digest = hashlib.sha256(data).hexdigest()
-    about = {"kantoor.wsdl": soappin.File(sha256=digest, url="x", came=digest)}
-    manifest = soappin.Manifest(main="kantoor.wsdl", files=about)
-    fetched = soappin.Fetched(manifest, {"kantoor.wsdl": data})
-    soappin.write(tmp_path / "wsdl" / "kantoor", fetched, replace=False)
+    pinned(tmp_path, "kantoor", "kantoor.wsdl", {"kantoor.wsdl": wsdl().encode()})
     async with AsyncExitStack() as stack:
         made = SessionWorld("", tmp_path, stack)
         made.url = await stack.enter_async_context(serving(made.server))
@@ -94,12 +76,7 @@ async def world(tmp_path: Path, monkeypatch: Any) -> AsyncIterator[SessionWorld]
 class TestSession(Conformance):
     async def test_wrong_credentials(self, world: SessionWorld) -> None:
         """An id that could not be one is NotFound without a call."""
-        source = await world.open(**world.wrong_credentials())
-        for call in (source.list(world.place), source.read(world.place, "7")):
-            with pytest.raises(AuthFailed):
-                await call
-        report = await source.check(Scope.CONNECTIVITY)
-        assert {f.code for f in report.findings if not f.ok} == {AuthFailed.code}
+        await nobody_comes_in(world, "7")
 
 
 async def test_one_login_for_all(world: SessionWorld) -> None:

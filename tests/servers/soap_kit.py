@@ -1,5 +1,6 @@
 """SOAP sources to test, and a server whose answers a test chooses."""
 
+import hashlib
 import ipaddress
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +14,7 @@ from connectors.soap import Soap, SoapConfig
 from gateway.connector.context import Context
 from gateway.connector.contract import Entry, Place
 from gateway.connector.egress import EgressPolicy
+from gateway.connector.soap import pin as soappin
 from gateway.connector.soap import tree as soaptree
 from gateway.domain.xml import local, parse
 from tests.servers.node_soap import TOKEN
@@ -43,6 +45,14 @@ async def opened(url: str, *, base: Path = CONFIG, **options: Any) -> AsyncItera
         yield await Soap.open(SoapConfig(url=url, **options), context)
     finally:
         await context.aclose()
+
+
+def pinned(folder: Path, name: str, main: str, files: Mapping[str, bytes]) -> None:
+    """WSDLs in a configuration, as if they had been fetched."""
+    sums = {n: hashlib.sha256(data).hexdigest() for n, data in files.items()}
+    about = {n: soappin.File(sha256=s, url="x", came=s) for n, s in sums.items()}
+    fetched = soappin.Fetched(soappin.Manifest(main=main, files=about), files)
+    soappin.write(folder / "wsdl" / name, fetched, replace=False)
 
 
 async def whole(source: Soap, place: Place, id: str) -> bytes:
