@@ -19,8 +19,9 @@ def tree(pid: int) -> set[int]:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of processor time of a process and its descendants, as fine as the kernel tells."""
-    return sum(_precise(one) or _coarse(one) for one in tree(pid))
+    """Seconds of processor time of a process and its descendants, those that have ended too, as
+    fine as the kernel tells."""
+    return sum((_precise(one) or _coarse(one)) + _coarse(one, ended=True) for one in tree(pid))
 
 
 def _precise(pid: int) -> float:
@@ -33,10 +34,12 @@ def _precise(pid: int) -> float:
     return total / 1e9
 
 
-def _coarse(pid: int) -> float:
+def _coarse(pid: int, *, ended: bool = False) -> float:
+    """In ticks; ended: of the children that it waited for."""
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        user, system = fields[13:15] if ended else fields[11:13]
+        return (int(user) + int(system)) / _TICK
     return 0.0
 
 

@@ -230,14 +230,6 @@ async def reminded(c: Connection, id: UUID, day: date) -> bool:
     )
 
 
-async def years(c: Connection, klanten: Sequence[str]) -> list[int]:
-    """The years of these klanten's stukken, the newest first."""
-    rows = await c.fetch(
-        "select distinct jaar from stuk where klant = any ($1) order by jaar desc", list(klanten)
-    )
-    return [r["jaar"] for r in rows]
-
-
 async def of_firm(c: Connection, *, open_only: bool, limit: int = 500) -> list[Stuk]:
     """Stukken of the whole firm, for its staff: the newest first."""
     rows = await c.fetch(

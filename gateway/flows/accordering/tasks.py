@@ -73,12 +73,6 @@ async def overview(
         return await tasks_of(c, visitor, [s for s in found if s.state is not State.CONCEPT])
 
 
-async def years(portal: Portal, visitor: Visitor) -> list[int]:
-    """The years of which there is a stuk, the newest first."""
-    async with portal.db.tenant(visitor.firm.id) as c:
-        return await stukken.years(c, [k.number for k in visitor.klanten])
-
-
 async def tasks_of(c: Connection, visitor: Visitor, found: Sequence[Stuk]) -> list[Task]:
     """Each as this visitor has it; two statements, however many there are."""
     waiting = [s for s in found if s.state in OPEN]
