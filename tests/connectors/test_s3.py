@@ -3,7 +3,6 @@
 import asyncio
 import calendar
 import hashlib
-import ipaddress
 import itertools
 import os
 import socket
@@ -24,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.s3 import S3, S3Config
-from gateway.connector.conformance import NESTED, PERMANENT, Conformance, World
+from gateway.connector.conformance import PERMANENT, Conformance, World
 from gateway.connector.context import Context
 from gateway.connector.contract import CHUNK, Entry, Place, Scope
 from gateway.connector.egress import EgressPolicy
@@ -48,11 +47,12 @@ from gateway.errors import (
     Unavailable,
     Unsupported,
 )
+from tests.connectors import worlds
+from tests.connectors.worlds import LOOPBACK, body, nobody_comes_in
 from tests.servers.seaweed import SeededBucket, fresh, serve
 
 PLACE = Place("300001", "300001", ("Documenten", "Jaarstukken"))
 ID = "Documenten/a.pdf"
-LOOPBACK = EgressPolicy(("127.0.0.1:*",), (ipaddress.ip_network("127.0.0.0/8"),))
 Opener = Callable[..., Awaitable[S3]]
 
 
@@ -111,8 +111,7 @@ def real(
 class S3World(World):
     """A bucket of SeaweedFS with the dossiers of the firm below "klanten"."""
 
-    place = Place("300001", "300001", (PERMANENT, NESTED))
-    other = Place("300002", "300002", (PERMANENT, NESTED))
+    place, other = worlds.PLACE, worlds.OTHER
 
     def __init__(self, bucket: SeededBucket, opener: Opener) -> None:
         self._bucket, self._opener = bucket, opener
@@ -159,17 +158,7 @@ class TestS3(Conformance):
     async def test_wrong_credentials(self, world: S3World) -> None:
         """The suite asks for an id outside the published folders, which S3 is never asked for:
         without its traffic there is no AuthFailed, but the NotFound that the contract names."""
-        connector = await world.open(**world.wrong_credentials())
-        for call in (
-            connector.list(world.place),
-            connector.read(world.place, f"{PERMANENT}/y"),
-            connector.stat(world.place, f"{PERMANENT}/y"),
-        ):
-            with pytest.raises(AuthFailed):
-                await call
-        report = await connector.check(Scope.CONNECTIVITY)
-        assert not report.ok
-        assert AuthFailed.code in {f.code for f in report.findings}
+        await nobody_comes_in(world, f"{PERMANENT}/y")
 
 
 async def read(source: S3, id: str, place: Place = PLACE, **part: Any) -> bytes:
@@ -193,14 +182,6 @@ async def listed(source: S3, place: Place = PLACE, limit: int = 1000) -> list[En
         page = found.next
         if page is None:
             return entries
-
-
-async def body(*pieces: bytes, fail: Exception | None = None) -> AsyncIterator[bytes]:
-    """A document that is being uploaded, and may go wrong at its end."""
-    for piece in pieces:
-        yield piece
-    if fail is not None:
-        raise fail
 
 
 # --- services that lie
