@@ -80,11 +80,10 @@ from tests.servers.ftp import (
     Implicit,
     Pyftpd,
     Vsftpd,
-    certificate,
-    context,
     serve,
     served,
 )
+from tests.servers.tls import certificate, context
 
 LOOPBACK = EgressPolicy((f"{HOST}:*", f"{PROXY}:*"), (ipaddress.ip_network("127.0.0.0/8"),))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import itertools
 import os
 import shutil
@@ -19,9 +18,6 @@ from urllib.parse import quote, unquote
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -72,6 +68,7 @@ from tests.connectors.worlds import (
     survives_a_restart,
     until,
 )
+from tests.servers.tls import certificate, context
 from tests.servers.webdav import HOST, Apache, DavServer, Wsgidav, served
 
 
@@ -810,45 +807,16 @@ async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 # --- TLS
 
 
-def certificates(folder: Path) -> ssl.SSLContext:
-    """A certificate of its own for 127.0.0.1 ("ca.pem"), and the server's side of it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "archief")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "ca.pem").write_bytes(made.public_bytes(pem))
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(private)
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    served.load_cert_chain(folder / "ca.pem", folder / "key.pem")
-    return served
-
-
 async def test_only_the_authorities_that_are_named_are_trusted(tmp_path: Path) -> None:
-    async with Liar(tmp_path, certificates(tmp_path)) as liar:
+    certificate(tmp_path)
+    async with Liar(tmp_path, context(tmp_path)) as liar:
         liar.answers = tree({f"{ROOT}/a.txt": document()})
-        trusting = await liar.open(ca="ca.pem")
+        trusting = await liar.open(ca="cert.pem")
         assert await content(trusting, liar.place, f"{PERMANENT}/a.txt") == b"xxxxx"
         count = len(liar.seen)
         (tmp_path / "ander").mkdir()
-        certificates(tmp_path / "ander")
-        for options in ({}, {"ca": "ander/ca.pem"}):
+        certificate(tmp_path / "ander")
+        for options in ({}, {"ca": "ander/cert.pem"}):
             with pytest.raises(Unavailable):
                 await (await liar.open(**options)).list(liar.place)
         assert len(liar.seen) == count
