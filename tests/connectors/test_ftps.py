@@ -518,6 +518,20 @@ async def test_what_fails_leaves_nothing_at_the_server(world: FtpWorld) -> None:
     assert await everything(connector, world.place) is not None
 
 
+async def test_a_closed_source_leaves_no_transfer_at_the_server(world: FtpWorld) -> None:
+    """Nor when a reader of it was never closed."""
+    connector = await world.open()
+    await world.seed(world.place, PERMANENT, "groot.bin", bytes(16 * MIB))
+    reader = await connector.read(world.place, f"{PERMANENT}/groot.bin")
+    pieces = aiter(reader)
+    await anext(pieces)
+    assert world.server.open_files() == 1
+    await connector.aclose()
+    await until(lambda: world.server.open_files() == 0)
+    await pieces.aclose()
+    await reader.aclose()
+
+
 async def test_what_a_dead_writer_left_goes_with_the_next(world: FtpWorld) -> None:
     connector = await world.open(writable=True)
     kept = drafts(world.at(world.place, PERMANENT, "x").parent)

@@ -95,6 +95,11 @@ class Lines:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._ending, *self._tasks, return_exceptions=True)
+        if calls := [c for c in self._calls.values() if not c.done()]:
+            await asyncio.wait(calls, timeout=_LEFT)
+        # A reader that nobody closed would keep the server waiting.
+        for line in list(self._known):
+            self._forget(line)
 
     # --- how
 
