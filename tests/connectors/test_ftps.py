@@ -521,11 +521,16 @@ async def test_what_fails_leaves_nothing_at_the_server(world: FtpWorld) -> None:
 async def test_a_closed_source_leaves_no_transfer_at_the_server(world: FtpWorld) -> None:
     """Nor when a reader of it was never closed."""
     connector = await world.open()
-    await world.seed(world.place, PERMANENT, "groot.bin", bytes(16 * MIB))
+    await world.seed(world.place, PERMANENT, "groot.bin", bytes(64 * MIB))
     reader = await connector.read(world.place, f"{PERMANENT}/groot.bin")
     pieces = aiter(reader)
     await anext(pieces)
     assert world.server.open_files() == 1
+    # It has sent what the network holds, and waits for us: only a reset would wake it.
+    seen = [-1]
+    while len(seen) < 6 or len({*seen[-5:]}) > 1:
+        await asyncio.sleep(0.1)
+        seen.append(world.server.position())
     await connector.aclose()
     await until(lambda: world.server.open_files() == 0)
     await pieces.aclose()

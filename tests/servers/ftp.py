@@ -152,6 +152,18 @@ class FtpServer(ABC):
                         count += told.is_relative_to(self.path) and not told.is_dir()
         return count
 
+    def position(self) -> int:
+        """How far its processes are in the files of the served folder, together: bytes."""
+        count = 0
+        for pid in self.family():
+            with suppress(OSError):
+                for link in Path(f"/proc/{pid}/fd").iterdir():
+                    with suppress(OSError):
+                        if link.readlink().is_relative_to(self.path):
+                            told = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text()
+                            count += int(told.split()[1])
+        return count
+
     def _answers(self) -> bool:
         try:
             socket.create_connection((HOST, self.port), 1).close()
