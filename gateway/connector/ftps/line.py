@@ -209,7 +209,11 @@ class Line(ftplib.FTP):
             self._owed = True
             control = self._control
             session = control.session if isinstance(control, ssl.SSLSocket) else None
-            self._data = self._server.trust.wrap(plain, self.host, session)
+            try:
+                self._data = self._server.trust.wrap(plain, self.host, session)
+            except BaseException:
+                plain.close()
+                raise
             self._server.trust.check(self._data)
 
     def receive(self, most: int) -> bytes:

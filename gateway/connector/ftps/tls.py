@@ -25,7 +25,9 @@ class Trust:
     def wrap(
         self, plain: socket.socket, host: str, session: ssl.SSLSession | None
     ) -> ssl.SSLSocket:
-        """TLS on a connection; `check` must follow."""
+        """TLS on a connection; `check` must follow. Raises OSError when the other side has gone:
+        wrap_socket would tell the same, and leave what it made of `plain` open."""
+        plain.getpeername()
         return self._context.wrap_socket(
             plain, server_hostname=host, session=session, do_handshake_on_connect=False
         )
