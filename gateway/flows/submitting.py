@@ -5,7 +5,7 @@ no document.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
@@ -92,11 +92,6 @@ class Submission:
         if missing:
             raise Invalid({f"parts.{i}": ABSENT for i in missing})
         return await intake.put_up(self.portal, self.firm, self.wish, also)
-
-
-def by_content(roles: Sequence[Role]) -> list[PartWish]:
-    """Parts whose bytes are still to come."""
-    return [PartWish(role, "", "") for role in roles]
 
 
 @contextmanager
