@@ -36,14 +36,15 @@ class Uploaded:
 
 
 class Hashed:
-    """A body that passes once, and its SHA-256 so far."""
+    """A body that passes once; its SHA-256 and its length in bytes, so far."""
 
     def __init__(self, body: AsyncIterator[bytes]) -> None:
-        self._body, self._digest = body, hashlib.sha256()
+        self._body, self._digest, self.length = body, hashlib.sha256(), 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._body:
             self._digest.update(piece)
+            self.length += len(piece)
             yield piece
 
     @property
@@ -113,8 +114,9 @@ async def put_once(
     except Invalid as e:
         if e.faults.get("name") != TAKEN:
             raise
-        async for _ in body:
-            pass
+        async for _ in body:  # whether it is the same
+            if body.length > most:
+                raise _too_large(most) from None
         async for one in _standing(portal, firm, klant, source, folder, name):
             if one.sha256 == body.sha256 and sha256.lower() in ("", one.sha256):
                 return one
@@ -169,7 +171,7 @@ async def put(
         async for piece in body:
             passed[0] += len(piece)
             if passed[0] > most:
-                raise Invalid({"content": f"Het bestand is groter dan {most // 2**20} MB."})
+                raise _too_large(most)
             digest.update(piece)
             if not known:
                 head += piece
@@ -197,6 +199,10 @@ async def put(
     except NotFound as e:
         raise Invalid({"folder": "Deze map is er niet."}) from e
     return Uploaded(source.id, entry, passed[0], digest.hexdigest())
+
+
+def _too_large(most: int) -> Invalid:
+    return Invalid({"content": f"Het bestand is groter dan {most // 2**20} MB."})
 
 
 def _scanned(portal: Portal, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

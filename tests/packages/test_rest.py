@@ -10,7 +10,9 @@ import pytest
 from gateway.api import calling, multipart, operation
 from gateway.domain import package as rules
 from gateway.domain.delivery import State as D
+from gateway.domain.klant import Klant
 from gateway.domain.package import Scope
+from gateway.errors import Invalid
 from gateway.flows import packages, people, uploads
 from gateway.flows.accordering import rejecting
 from tests.domain.xbrl import made
@@ -299,6 +301,28 @@ async def test_the_same_document_again_is_no_fault(office, proef):
     )
     assert (other.status, other.faults) == (422, {"naam": uploads.TAKEN})
     assert (office.folder / "Stukken" / "brief.pdf").read_bytes() == PDF * 5000
+
+
+async def test_a_document_has_a_limit_whether_its_name_is_taken_or_not(office):
+    small = office.firm.intake.model_copy(update={"most_mib": 1})
+    firm = office.firm.model_copy(update={"intake": small})
+    await people.put_klanten(office.portal, firm, [Klant(KLANT, "Bakkerij Het Brood B.V.")])
+    klant, source = await uploads.where(office.portal, firm, KLANT, "map")
+    for name in ("leeg.pdf", "brief.pdf"):
+        body = uploads.Hashed(endless())
+        with pytest.raises(Invalid) as told:
+            await uploads.put_once(office.portal, firm, klant, source, "Stukken", name, body)
+        assert set(told.value.faults) == {"content"}
+        assert 2**20 < body.length < 2 * 2**20
+        (office.folder / "Stukken").mkdir(exist_ok=True)
+        (office.folder / "Stukken" / "brief.pdf").write_bytes(PDF)
+
+
+async def endless():
+    """A document that goes on until nobody listens, or for 64 MiB."""
+    yield PDF
+    for _ in range(1024):
+        yield bytes(65536)
 
 
 async def test_the_documents_of_a_stuk_stand_in_a_folder_of_its_name(office, proef):
