@@ -17,7 +17,8 @@ from connectors.smb import Smb, SmbConfig
 from gateway.connector.context import Context
 from gateway.connector.contract import Place
 from gateway.connector.egress import EgressPolicy
-from tests.servers.samba import HOST, Samba, installed, serve
+from tests.servers.process import HOST, serve
+from tests.servers.samba import Samba
 
 PLACE = Place("300001", "300001", ("Groot",))
 MANY = Place("300001", "300001", ("Veel",))
@@ -51,10 +52,10 @@ class Pair:
 
 async def run(quick: bool) -> list[Row]:
     """All rows. quick: fewer rounds, the same rows."""
-    if not installed() or shutil.which("smbclient") is None:
+    if not Samba.installed() or shutil.which("smbclient") is None:
         return [Row("25", "SMB", 0, _PEER, 0, "", 0, "", "not here: samba and smbclient")]
     rounds = 5 if quick else 15
-    with serve() as samba, tempfile.TemporaryDirectory(prefix="map-bench-smb-") as folder:
+    with serve(Samba) as samba, tempfile.TemporaryDirectory(prefix="map-bench-smb-") as folder:
         _seed(samba)
         async with _pair(samba, Path(folder)) as pair:
             return [
@@ -125,7 +126,7 @@ async def _read(source: Smb, id: str) -> int:
 
 
 def _seed(samba: Samba) -> None:
-    root = samba.path() / "300001"
+    root = samba.path / "dossiers" / "300001"
     for name in ("Groot", "Veel"):
         (root / name).mkdir(parents=True)
     (root / LARGE).write_bytes(os.urandom(_LARGE_SIZE))

@@ -73,16 +73,8 @@ from tests.connectors.worlds import (
     survives_a_restart,
     until,
 )
-from tests.servers.ftp import (
-    HOST,
-    PROXY,
-    FtpServer,
-    Implicit,
-    Pyftpd,
-    Vsftpd,
-    serve,
-    served,
-)
+from tests.servers.ftp import PROXY, FtpServer, Implicit, Pyftpd, Vsftpd
+from tests.servers.process import HOST, serve
 from tests.servers.tls import certificate, context
 
 LOOPBACK = EgressPolicy((f"{HOST}:*", f"{PROXY}:*"), (ipaddress.ip_network("127.0.0.0/8"),))
@@ -161,7 +153,8 @@ async def settled(connector: Ftps) -> None:
 
 @pytest.fixture(scope="session", params=[Vsftpd, Pyftpd])
 def server(request: pytest.FixtureRequest) -> Iterator[FtpServer]:
-    yield from served(request.param)
+    with serve(request.param) as server:
+        yield server
 
 
 @pytest.fixture
@@ -220,7 +213,8 @@ async def test_vsftpd_refuses_who_does_not_resume(
 
 @pytest.fixture(scope="session")
 def implicit() -> Iterator[FtpServer]:
-    yield from served(Implicit)
+    with serve(Implicit) as server:
+        yield server
 
 
 async def test_tls_from_the_first_byte(implicit: FtpServer, tmp_path: Path) -> None:
@@ -649,7 +643,7 @@ class Liar(FtpServer):
     def command(self) -> list[str]:
         raise AssertionError
 
-    def start(self, timeout: float = 60.0) -> "Liar":
+    def start(self) -> "Liar":
         self._run(self._listen, socket.create_server((HOST, self.port)))
         return self
 
@@ -725,7 +719,6 @@ class Liar(FtpServer):
 @pytest.fixture
 async def lying(tmp_path: Path) -> AsyncIterator[tuple[Liar, FtpWorld]]:
     with serve(Liar) as liar:
-        assert isinstance(liar, Liar)
         async with aclosing(FtpWorld(liar, tmp_path)) as made:
             yield liar, made
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import stat
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,8 @@ from tests.connectors.worlds import (
     survives_a_restart,
     until,
 )
-from tests.servers.sshd import HOST, Sshd, served
+from tests.servers.process import HOST, serve
+from tests.servers.sshd import Sshd
 
 
 class SshdWorld(FolderWorld):
@@ -93,7 +94,10 @@ class SshdWorld(FolderWorld):
         return {"port": port}
 
 
-sshd = pytest.fixture(scope="session")(served)
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[Sshd]:
+    with serve(Sshd) as server:
+        yield server
 
 
 @pytest.fixture

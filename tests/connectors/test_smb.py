@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,8 @@ from tests.connectors.worlds import (
     port_of,
     until,
 )
-from tests.servers.samba import HOST, Samba, has_module, served
+from tests.servers.process import HOST, serve
+from tests.servers.samba import Samba, has_module
 
 
 class SambaWorld(FolderWorld):
@@ -76,7 +77,7 @@ class SambaWorld(FolderWorld):
     def __init__(self, samba: Samba, base: Path, share: str = "dossiers", user: int = 0) -> None:
         self.samba, self.share, self.user = samba, share, samba.users[user]
         self.inside = f"kantoor/{uuid.uuid4().hex[:12]}"
-        super().__init__(samba.path(share) / self.inside, base)
+        super().__init__(samba.path / share / self.inside, base)
         self._stack.callback(shutil.rmtree, self.path, ignore_errors=True)
         self.keep_password(self.user.password)
 
@@ -89,7 +90,7 @@ class SambaWorld(FolderWorld):
         await super().seed(place, folder, name, body)
         path = self.at(place, folder, name)
         for made in (path, *path.parents):  # for Samba's second user too
-            if made == self.samba.path(self.share):
+            if made == self.samba.path / self.share:
                 return
             made.chmod(0o666 if made == path else 0o777)
 
@@ -103,8 +104,10 @@ class SambaWorld(FolderWorld):
         return {"port": port}
 
 
-samba = pytest.fixture(scope="session")(served)
-served_once = contextlib.contextmanager(served)
+@pytest.fixture(scope="session")
+def samba() -> Iterator[Samba]:
+    with serve(Samba) as server:
+        yield server
 
 
 @pytest.fixture
@@ -187,7 +190,7 @@ async def test_a_hung_server_frees_its_threads(world: SambaWorld, samba: Samba) 
 
 
 async def test_a_guest_is_refused(tmp_path: Path) -> None:
-    with served_once("map to guest = bad user\nguest ok = yes") as lenient:
+    with serve(Samba, "map to guest = bad user\nguest ok = yes") as lenient:
         async with aclosing(SambaWorld(lenient, tmp_path)) as world:
             connector = await world.open(username="niemand-die-bestaat")
             with pytest.raises(AuthFailed, match="guest"):
@@ -282,13 +285,14 @@ OF_WINDOWS = [
 
 
 async def test_five_thousand_hostile_names_lead_nowhere(world: SambaWorld) -> None:
-    await names_lead_nowhere(world, world.samba.path(), hostile_names(11, 5_000, *OF_WINDOWS))
+    top = world.samba.path / world.share
+    await names_lead_nowhere(world, top, hostile_names(11, 5_000, *OF_WINDOWS))
 
 
 async def test_alternate_streams_are_no_documents(tmp_path: Path) -> None:
     """Where Samba has its module for them, the server does hold one."""
     kept = has_module("streams_xattr")
-    with served_once("vfs objects = streams_xattr" if kept else "") as streams:
+    with serve(Samba, "vfs objects = streams_xattr" if kept else "") as streams:
         async with aclosing(SambaWorld(streams, tmp_path)) as world:
             await world.seed(world.place, PERMANENT, "a.txt", b"zichtbaar")
             connector = await world.open()
@@ -328,7 +332,7 @@ async def test_links_at_the_server_are_no_documents(world: SambaWorld, tmp_path:
 
 async def test_a_folder_that_holds_itself(tmp_path: Path) -> None:
     """Samba that follows links shows no difference; the listing has to end all the same."""
-    with served_once() as lenient:
+    with serve(Samba) as lenient:
         lenient.configure("follow symlinks = no", "follow symlinks = yes")
         lenient.restart()
         async with aclosing(SambaWorld(lenient, tmp_path)) as world:
@@ -343,7 +347,7 @@ async def test_a_folder_that_holds_itself(tmp_path: Path) -> None:
 
 
 async def test_a_referral_to_another_server_is_not_followed(tmp_path: Path) -> None:
-    with served_once() as dfs:
+    with serve(Samba) as dfs:
         dfs.configure("follow symlinks = no", "follow symlinks = yes\n  msdfs root = yes")
         dfs.restart()
         trap = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.2", 0)

@@ -68,8 +68,9 @@ from tests.connectors.worlds import (
     survives_a_restart,
     until,
 )
+from tests.servers.process import HOST, serve
 from tests.servers.tls import certificate, context
-from tests.servers.webdav import HOST, Apache, DavServer, Wsgidav, served
+from tests.servers.webdav import Apache, DavServer, Wsgidav
 
 
 class DavWorld(FolderWorld):
@@ -112,12 +113,14 @@ class DavWorld(FolderWorld):
 
 @pytest.fixture(scope="session")
 def apache() -> Iterator[DavServer]:
-    yield from served(Apache)
+    with serve(Apache) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def wsgidav() -> Iterator[DavServer]:
-    yield from served(Wsgidav)
+    with serve(Wsgidav) as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from tests.packages.test_mailbox import CATEGORY, _everything, bus  # noqa: F401
-from tests.servers.ftp import HOST, FtpServer, Pyftpd, Vsftpd, served
+from tests.servers.ftp import FtpServer, Pyftpd, Vsftpd
+from tests.servers.process import HOST, serve
 
 
 @pytest.fixture(scope="module", params=[Vsftpd, Pyftpd])
 def server(request: pytest.FixtureRequest) -> Iterator[FtpServer]:
-    yield from served(request.param)
+    with serve(request.param) as server:
+        yield server
 
 
 async def test_over_ftps(

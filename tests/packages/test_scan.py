@@ -12,15 +12,14 @@ from gateway import app as application
 from gateway.errors import PortalError
 from gateway.scan import Infected, Scanner, ScannerDown
 from tests.packages.conftest import Package, ob, ob_files
-from tests.servers import clamd
+from tests.servers.clamd import EICAR, Clamd
+from tests.servers.process import serve
 
 
 @pytest.fixture(scope="module")
 def address():
-    if clamd.binary() is None:
-        pytest.skip("clamd is not installed")
-    with clamd.serving() as found:
-        yield found
+    with serve(Clamd) as server:
+        yield server.address
 
 
 async def body(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -48,7 +47,7 @@ async def test_clean_bytes_pass_unchanged(address):
 
 @pytest.mark.parametrize("make", [bytes, zipped])
 async def test_a_virus_is_found_at_the_end(address, make):
-    data = make(clamd.EICAR)
+    data = make(EICAR)
     with pytest.raises(Infected, match="Eicar"):
         await through(Scanner(address), data[:20], data[20:])
 
@@ -64,7 +63,7 @@ async def test_an_infected_stuk_is_refused_and_not_written(
     scanned = dataclasses.replace(office.portal, scanner=Scanner(address))
     app = application.build(scanned, pictures=tmp_path / "config" / "firms")
     proef = Package(await aiohttp_client(app), proef.key)
-    told = await proef.put_up(ob(), ob_files() | {"pdf": ("ob.txt", clamd.EICAR)})
+    told = await proef.put_up(ob(), ob_files() | {"pdf": ("ob.txt", EICAR)})
     assert told.status == 422
     assert "virus" in told.faults["onderdelen.1.inhoud"]
     assert not list(office.folder.rglob("*.txt"))

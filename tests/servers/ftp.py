@@ -6,32 +6,21 @@ vsftpd runs as whoever runs the tests, so nobody can sign in but its "anonymous"
 Run as a module this is pyftpdlib's process: folder, port, first port for data, user and password.
 """
 
-import os
 import random
-import shutil
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
-from gateway.demo import follow
+from tests.servers.process import HOST, Server, ServerError, program
 from tests.servers.tls import certificate
 
-HOST = "127.0.0.1"
 #: Where a proxy may stand before it, on the same ports.
 PROXY = "127.0.0.2"
 #: Ports for data connections of one server.
 PORTS = 60
-ROOT = Path(__file__).parents[2]
-_POLL = 0.02
 _VSFTPD = """\
 listen=YES
 listen_address={host}
@@ -65,116 +54,34 @@ max_clients=100
 """
 
 
-class FtpServerError(RuntimeError):
-    """There is no server, or it did not come up; the message ends with its log."""
-
-
-class FtpServer(ABC):
-    """One server and its folder. `start` and `stop` keep the port and the files."""
+class FtpServer(Server):
+    """One server and its folder."""
 
     user, password = "anonymous", "wachtwoord van het kantoor"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.port, *self.data = _free_ports(PORTS + 1)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.path.mkdir()
         certificate(folder)
-
-    @property
-    def path(self) -> Path:
-        """The folder that is served, to fill it past the server."""
-        return self.folder / "files"
 
     @abstractmethod
     def at(self, path: Path) -> str:
         """What the server calls it."""
 
-    @abstractmethod
-    def command(self) -> Sequence[str]:
-        """What to run."""
-
-    def start(self, timeout: float = 60.0) -> "FtpServer":
-        """Start, and come back when it answers. Raises FtpServerError."""
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=follow.parent,
-                start_new_session=True,
-            )
-        until = time.monotonic() + timeout
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                raise FtpServerError((self.folder / "log").read_text(errors="replace")[-2000:])
-            time.sleep(_POLL)
-        return self
-
-    def stop(self) -> None:
-        """End it, with the processes of its connections. Safe to call twice."""
-        process, family = self._process, self.family()
-        self._process = None
-        if process is not None:
-            process.kill()
-            process.wait()
-            _signal(family, signal.SIGKILL)
-
-    def pause(self) -> None:
-        """Let nothing answer any more, with every connection open; `resume` ends it."""
-        _signal(self.family(), signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Go on as before `pause`."""
-        _signal(self.family(), signal.SIGCONT)
-
-    def family(self) -> list[int]:
-        """The server's processes: vsftpd gives each connection one, in a session of its own."""
-        if self._process is None:
-            return []
-        parents = dict(_parents())
-        found = [self._process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found
-
-    def open_files(self) -> int:
-        """How many files of the served folder its processes have open."""
-        count = 0
-        for pid in self.family():
-            with suppress(OSError):
-                for link in Path(f"/proc/{pid}/fd").iterdir():
-                    with suppress(OSError):
-                        told = link.readlink()
-                        count += told.is_relative_to(self.path) and not told.is_dir()
-        return count
-
     def position(self) -> int:
         """How far its processes are in the files of the served folder, together: bytes."""
         count = 0
-        for pid in self.family():
+        for link in self._opened():
             with suppress(OSError):
-                for link in Path(f"/proc/{pid}/fd").iterdir():
-                    with suppress(OSError):
-                        if link.readlink().is_relative_to(self.path):
-                            told = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text()
-                            count += int(told.split()[1])
+                told = (link.parents[1] / "fdinfo" / link.name).read_text()
+                count += int(told.split()[1])
         return count
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection((HOST, self.port), 1).close()
-        except OSError:
-            return False
-        return True
 
 
 class Vsftpd(FtpServer):
     """Debian's."""
 
+    programs, package = ("vsftpd",), "vsftpd"
     implicit = False
 
     def at(self, path: Path) -> str:
@@ -189,7 +96,7 @@ class Vsftpd(FtpServer):
         config = self.folder / "vsftpd.conf"
         config.write_text(text)
         config.chmod(0o600)
-        return [vsftpd() or "", str(config)]
+        return [program("vsftpd"), str(config)]
 
 
 class Implicit(Vsftpd):
@@ -211,24 +118,6 @@ class Pyftpd(FtpServer):
         return [sys.executable, "-W", "ignore", "-m", __name__, *told]
 
 
-def _parents() -> Iterator[tuple[int, int]]:
-    """Every process of the machine, with its parent."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            yield int(path.parent.name), int(path.read_text().rpartition(")")[2].split()[1])
-
-
-def _signal(pids: Sequence[int], sign: int) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, sign)
-
-
-def vsftpd() -> str | None:
-    """Path of the program, if it is here."""
-    return shutil.which("vsftpd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-
-
 def _free_ports(count: int) -> list[int]:
     """Neighbours, below those that the system gives out by itself."""
     for _ in range(100):
@@ -246,29 +135,7 @@ def _free_ports(count: int) -> list[int]:
             for probe in taken:
                 probe.close()
         return list(range(first, first + count))
-    raise FtpServerError("no free ports")
-
-
-@contextmanager
-def serve(kind: type[FtpServer]) -> Iterator[FtpServer]:
-    """A server, until the block ends. Raises FtpServerError."""
-    folder = Path(tempfile.mkdtemp(prefix="map-ftp-"))
-    try:
-        server = kind(folder)
-        try:
-            yield server.start()
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def served(kind: type[FtpServer]) -> Iterator[FtpServer]:
-    """The body of a fixture: the same, or a skip."""
-    if issubclass(kind, Vsftpd) and vsftpd() is None:
-        pytest.skip("not here: vsftpd (Debian: vsftpd)")
-    with serve(kind) as server:
-        yield server
+    raise ServerError("no free ports")
 
 
 def _pyftpd(folder: str, port: str, first: str, user: str, password: str) -> None:

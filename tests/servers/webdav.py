@@ -8,25 +8,12 @@ import base64
 import hashlib
 import os
 import pwd
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
+from tests.servers.process import HOST, Server, program
 
-from gateway.demo import follow
-
-HOST = "127.0.0.1"
-ROOT = Path(__file__).parents[2]
-_POLL = 0.02
 _MODULES = Path("/usr/lib/apache2/modules")
 _NEEDED = (
     *("mpm_event", "authn_core", "authn_file", "authz_core", "authz_user"),
@@ -61,79 +48,30 @@ MaxRequestWorkers 64
 """
 
 
-class DavServerError(RuntimeError):
-    """There is no server, or it did not come up; the message ends with its log."""
-
-
-class DavServer(ABC):
-    """One server and its folder. `start`, `stop` and `restart` keep the port and the files."""
+class DavServer(Server):
+    """One server and its folder."""
 
     user, password = "kantoor", "wachtwoord van het kantoor"
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.path.mkdir()
+        super().__init__(folder)
+        folder.chmod(0o755)  # Apache is somebody else
         self.path.chmod(0o777)
-
-    @property
-    def path(self) -> Path:
-        """The folder that is served, to fill it past the server."""
-        return self.folder / "files"
 
     @property
     def url(self) -> str:
         """Where it is."""
         return f"http://{HOST}:{self.port}/dav"
 
-    @abstractmethod
-    def command(self) -> Sequence[str]:
-        """What to run."""
-
-    def start(self, timeout: float = 20.0) -> "DavServer":
-        """Start, and come back when it answers. Raises DavServerError."""
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=follow.parent,
-                start_new_session=True,
-            )
-        until = time.monotonic() + timeout
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                raise DavServerError((self.folder / "log").read_text(errors="replace")[-2000:])
-            time.sleep(_POLL)
-        return self
-
-    def stop(self) -> None:
-        """End it. Safe to call twice."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def restart(self) -> "DavServer":
-        """Every connection breaks; the files stay."""
-        self.stop()
-        return self.start()
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection((HOST, self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
 
 class Apache(DavServer):
     """Debian's, with mod_dav."""
+
+    programs, package = ("apache2",), "apache2-bin"
+
+    @classmethod
+    def installed(cls) -> bool:
+        return super().installed() and _MODULES.is_dir()
 
     def command(self) -> Sequence[str]:
         text = "".join(f"LoadModule {n}_module {_MODULES}/mod_{n}.so\n" for n in _NEEDED)
@@ -147,7 +85,7 @@ class Apache(DavServer):
         (self.folder / "users").chmod(0o644)
         (self.folder / "empty").mkdir(exist_ok=True)
         (self.folder / "httpd.conf").write_text(text)
-        return [apache() or "", "-D", "FOREGROUND", "-f", str(self.folder / "httpd.conf")]
+        return [program("apache2"), "-D", "FOREGROUND", "-f", str(self.folder / "httpd.conf")]
 
 
 class Wsgidav(DavServer):
@@ -155,42 +93,7 @@ class Wsgidav(DavServer):
 
     def command(self) -> Sequence[str]:
         told = [str(self.path), str(self.port), self.user, self.password]
-        return [sys.executable, "-m", "tests.servers.webdav", *told]
-
-
-def apache() -> str | None:
-    """Path of Debian's Apache; it is kept where only root's PATH looks."""
-    return shutil.which("apache2", path=os.environ.get("PATH", "") + ":/usr/sbin")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def serve(kind: type[DavServer]) -> Iterator[DavServer]:
-    """A server, until the block ends. Raises DavServerError."""
-    folder = Path(tempfile.mkdtemp(prefix="map-webdav-"))
-    folder.chmod(0o755)
-    try:
-        server = kind(folder)
-        try:
-            yield server.start()
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def served(kind: type[DavServer]) -> Iterator[DavServer]:
-    """The body of a fixture: the same, or a skip."""
-    if kind is Apache and (apache() is None or not _MODULES.is_dir()):
-        pytest.skip("Apache is not installed (Debian: apache2-bin)")
-    with serve(kind) as server:
-        yield server
+        return [sys.executable, "-m", __name__, *told]
 
 
 def _wsgidav(folder: str, port: str, user: str, password: str) -> None:
