@@ -1,8 +1,8 @@
 """The firm's desk: its stukken, and what staff does with them (inventory row 183)."""
 
-import shlex
-from collections.abc import Awaitable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Mapping, Set
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from gateway.domain.model import Text
 from gateway.domain.soort import Route
 from gateway.domain.stuk import Actor, Shown, State
 from gateway.errors import Denied, Invalid
+from gateway.flows import replacing
 from gateway.flows import stukbeheer as flow
 from gateway.flows.accordering import showing
 from gateway.flows.portal import Portal
@@ -330,8 +331,7 @@ async def _form(request: web.Request, act: str, **values: Any) -> web.StreamResp
         status=400 if faults else 200,
         **_about(request, found),
         faults=faults,
-        given={name: str(form.get(name, "")) for name in _FIELDS},
-        **values,
+        **{"given": {name: str(form.get(name, "")) for name in _FIELDS}} | values,
     )
 
 
@@ -393,28 +393,67 @@ async def paper(request: web.Request) -> web.StreamResponse:
 
 @ROUTES.get("/beheer/stukken/{stuk}/vervangen", Access.SESSION)
 async def ask_replace(request: web.Request) -> web.StreamResponse:
-    """How a new version takes its place."""
+    """Which documents take the place of its parts."""
+    return await _replacing(request)
+
+
+@ROUTES.post("/beheer/stukken/{stuk}/vervangen", Access.SESSION)
+async def replace_it(request: web.Request) -> web.StreamResponse:
+    """Put up the new version; the page of that one follows."""
+    visitor, id, form = signed_in(request), _id(request), request[FORM]
+    parts = ((name.removeprefix("deel-"), str(value)) for name, value in form.items())
+    chosen = {int(n): value for n, value in parts if n.isascii() and n.isdecimal()}
+    try:
+        deadline = _day(str(form.get("deadline", "")))
+        remark = str(form.get("opmerking", "")).strip()
+        new = await replacing.replace(portal(request), visitor, id, chosen, deadline, remark)
+    except Invalid as e:
+        return await _replacing(request, _by_field(e.faults))
+    return render.redirect(request, f"/beheer/stukken/{new}?bericht=vervangen")
+
+
+async def _replacing(
+    request: web.Request, faults: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """The form, as it was filled in; at first as the stuk is."""
     visitor = signed_in(request)
     found = await flow.at_desk(portal(request), visitor, _id(request))
-    inside = await _inside(portal(request), visitor, found.row.stuk)
-    command = _command(visitor.firm, found.row.stuk, inside["parts"], inside["opmerking"])
-    return await _form(request, "vervangen", command=command)
+    stuk, form = found.row.stuk, request[FORM] if request.method == "POST" else None
+    if form is None:
+        inside = await _inside(portal(request), visitor, stuk)
+        deadline = stuk.deadline.isoformat() if stuk.deadline else ""
+        given = {"opmerking": inside["opmerking"], "deadline": deadline}
+    else:
+        given = {"opmerking": "", "deadline": "", **{k: str(v) for k, v in form.items()}}
+    return await _form(
+        request,
+        "vervangen",
+        faults=faults or {},
+        given=given,
+        choices=await replacing.choices(portal(request), visitor, stuk.id),
+    )
 
 
-def _command(firm: Firm, stuk: Stuk, parts: Sequence[showing.PartShown], opmerking: str) -> str:
-    """What operations type; where the new files lie is left to fill in."""
-    options = {
-        "firm": firm.id,
-        "jaar": stuk.jaar,
-        "periode": stuk.periode,
-        "deadline": stuk.deadline,
-        "opmerking": opmerking,
-        "relatiebeheerder": stuk.relatiebeheerder,
-    }
-    words = ["gateway", "stuk", "put-up", stuk.klant, stuk.soort]
-    words += [f"--{name}={value}" for name, value in options.items() if value]
-    words += [f"--part={p.row.role}:{p.row.source}:PAD" for p in parts]
-    return shlex.join([*words, f"--replaces={stuk.id}"])
+def _day(text: str) -> date | None:
+    """Raises Invalid."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Invalid({"deadline": "Dit is geen datum (jjjj-mm-dd)."}) from None
+
+
+def _by_field(faults: Mapping[str, str]) -> dict[str, str]:
+    """Faults of intake by the fields of the form; what belongs to none stands above it."""
+    found: dict[str, list[str]] = {}
+    for key, words in faults.items():
+        kind, _, rest = key.partition(".")
+        number = rest.partition(".")[0]
+        if kind == "parts" and number:
+            field = f"deel-{int(number) + 1}"
+        else:
+            field = key if key in ("deadline", "opmerking") else ""
+        found.setdefault(field, []).append(words)
+    return {field: " ".join(words) for field, words in found.items()}
 
 
 @ROUTES.get("/beheer/stukken/{stuk}/beslissen", Access.SESSION)

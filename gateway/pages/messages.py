@@ -67,6 +67,12 @@ MESSAGES = {
         " contact met u op.",
         "Afgekeurd",
     ),
+    "vervangen": Message(
+        "ok",
+        "De klant krijgt er bericht over. Wat er aan akkoord was op de vorige versie, telt niet"
+        " meer.",
+        "De nieuwe versie staat klaar",
+    ),
     "gedaan": Message("ok", "Het is vastgelegd."),
     "keuze": Message("warn", "Het kiezen duurde te lang. Log opnieuw in."),
 }

@@ -1,19 +1,24 @@
 """The firm's desk (inventory row 183): staff sees, reminds, records paper, decides, withdraws."""
 
 import dataclasses
+import html
+import re
 import socket
+from datetime import date
+from uuid import UUID
 
 import pytest
 
 from gateway import app as application
+from gateway.domain import dossier
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
 from gateway.errors import Invalid
-from gateway.flows import stukbeheer
+from gateway.flows import intake, stukbeheer
 from gateway.flows.accordering import rejecting
 from gateway.flows.visitor import today
 from gateway.store import deliveries
-from tests.filing.conftest import KLANT
+from tests.filing.conftest import INSTANCES, KLANT
 from tests.pages import test_in_browser as in_browser
 
 EVA = "eva@eikenhof.example"
@@ -41,7 +46,7 @@ async def test_a_client_sees_no_desk(office, person, sign_in, browser):
     for path in ("", f"/{id}", *(f"/{id}{form}" for form in forms)):
         await browser.get(f"/beheer/stukken{path}", 404)
     await browser.get("/accordering")
-    for act in ("intrekken", "herinneren", "papier", "beslissen"):
+    for act in ("intrekken", "herinneren", "papier", "vervangen", "beslissen"):
         await browser.post(f"/beheer/stukken/{id}/{act}", 404, reden="lang genoeg om te tellen")
     assert (await office.stuk(id)).state is State.TO_APPROVE
 
@@ -155,14 +160,97 @@ async def test_a_stuk_with_its_history_and_why_it_was_rejected(at_work, office, 
         assert told in browser.text, told
     assert f"/beheer/stukken/{id}/vervangen" in browser.page
     assert f"/beheer/stukken/{id}/papier" not in browser.page
+
+
+async def test_a_new_version_takes_its_place(at_work, office, person, phone):
+    """Of a stuk with a rule of its own, that somebody approved already."""
+    browser, _ = at_work
+    one = await person("bas@bakkerij.example", mobile="06 12345688", identity=False)
+    other = await person("els@bakkerij.example", mobile="06 12345677", identity=False)
+    who = [intake.GroupWish((one.visitor.username,)), intake.GroupWish((other.visitor.username,))]
+    id = await office.put_up(tag=77, opmerking="Let op de <b>kilometers</b>.", approvers=who,
+                             deadline=date(2026, 12, 1))  # fmt: skip
+    await one.approves(id)
+    assert (await office.stuk(id)).state is State.PARTLY
+    office.write("anders-78.pdf", "%PDF-1.4 anders")
+    office.write("anders-78.xbrl", INSTANCES["ob"](78))
+    address = f"/beheer/stukken/{id}/vervangen"
+    page = await browser.get(address)
+    assert "Let op de &lt;b&gt;kilometers&lt;/b&gt;.</textarea>" in page
+    assert 'value="2026-12-01"' in page
+    first, second = page.split('id="deel-')[1:]
+    assert "anders-78.pdf" in first
+    assert "anders-78.xbrl" not in first
+    assert "anders-78.xbrl" in second
+    chosen = {f"deel-{n}": dossier.handle(f"Stukken/anders-78.{kind}")
+              for n, kind in ((1, "pdf"), (2, "xbrl"))}  # fmt: skip
+    await browser.post(address, deadline="2026-12-24", opmerking="Nu goed.", **chosen)
+    assert "De nieuwe versie staat klaar" in browser.text
+    assert "Nu goed." in browser.text
+    old = await office.stuk(id)
+    new = await office.stuk(UUID(browser.path[len("/beheer/stukken/") :][:36]))
+    assert (old.state, new.state) == (State.REPLACED, State.TO_APPROVE)
+    assert (new.replaces, new.rule, new.put_up_by) == (id, old.rule, EVA)
+    assert (new.jaar, new.periode, new.soort) == (old.jaar, old.periode, old.soort)
+    assert new.deadline == date(2026, 12, 24)
+    assert new.content != old.content
+    await browser.get(f"/beheer/stukken/{new.id}")
+    assert f'href="/beheer/stukken/{id}"' in browser.page
+    await one.approves(new.id)
+    await other.approves(new.id)
+    assert (await office.finish(new.id)).state is D.FINAL_OK
+
+
+async def test_the_same_files_are_read_again(at_work, office):
+    """What changed in the source after the akkoord; nothing is chosen but what stood there."""
+    browser, id = at_work
+    office.write("ob-3240.pdf", "%PDF-1.4 verbeterd")
     await browser.get(f"/beheer/stukken/{id}/vervangen")
-    for word in (
-        f"--replaces={id}",
-        "--part=instance:map:PAD",
-        "--jaar=2026",
-        "--opmerking=Let op",
-    ):
-        assert word in browser.text, word
+    await browser.post(f"/beheer/stukken/{id}/vervangen")
+    old, new = (
+        await office.stuk(id),
+        await office.stuk(UUID(browser.path[len("/beheer/stukken/") :][:36])),
+    )
+    assert (old.content, old.state) == (new.content, State.REPLACED)
+    assert old.manifest != new.manifest
+
+
+async def test_a_new_version_that_is_wrong(at_work, office):
+    """Every fault stands at its field, what was chosen stays chosen, and nothing is replaced."""
+    browser, id = at_work
+    address = f"/beheer/stukken/{id}/vervangen"
+    office.write("fout.xbrl", b"<geen xbrl/>")
+    (office.folder.parent / "400999").mkdir()
+    (office.folder.parent / "400999" / "geheim.pdf").write_bytes(b"%PDF-1.4 geheim")
+    wrong = dossier.handle("Stukken/fout.xbrl")
+    await browser.get(address)
+    for form, fields in (
+        ({"deel-2": wrong, "opmerking": "Kijk <u>."}, {"deel-2"}),
+        ({"deel-1": "!", "deadline": "2026-12-24"}, {"deel-1"}),
+        ({"deel-1": dossier.handle("Stukken/geen.pdf"), "deel-2": wrong}, {"deel-1", "deel-2"}),
+        ({"deel-1": dossier.handle("../400999/geheim.pdf")}, {"deel-1"}),
+        ({"deadline": "morgen"}, {"deadline"}), ({"opmerking": "x" * 2001}, {"opmerking"}),
+    ):  # fmt: skip
+        page = await browser.post(address, 400, **form)
+        assert set(re.findall(r'id="([\w-]+)-fout"', page)) == fields, form
+        assert set(re.findall(r'<a href="#([\w-]+)">', page)) >= fields, form
+        if "opmerking" in form:
+            assert f">{html.escape(form['opmerking'])}</textarea>" in page
+        if fields == {"deel-2"}:
+            assert f'<option value="{wrong}" selected>' in page
+    assert (await office.stuk(id)).state is State.TO_APPROVE
+    async with office.portal.db.tenant(office.firm.id) as c:
+        assert await c.fetchval("select count(*) from stuk") == 1
+
+
+async def test_a_new_version_while_the_source_is_down(at_work, office):
+    browser, id = at_work
+    (office.folder / "Stukken").rename(office.folder / "Weg")
+    address = f"/beheer/stukken/{id}/vervangen"
+    await browser.get(address)
+    page = await browser.post(address, 400)
+    assert set(re.findall(r'id="([\w-]+)-fout"', page)) == {"deel-1", "deel-2"}
+    assert (await office.stuk(id)).state is State.TO_APPROVE
 
 
 async def test_what_cannot_be_done_is_not_offered(at_work, office):
