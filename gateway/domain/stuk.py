@@ -7,9 +7,17 @@ the row's lock, from a set of states that stands in `MOVES`.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+
+
+def tijdvak(periode: str, jaar: int) -> str:
+    """The periode as people read it: with its year, unless it names one itself."""
+    return periode if _YEAR.search(periode) else f"{periode} {jaar}"
 
 
 class Role(StrEnum):

@@ -68,7 +68,7 @@ def told(firm: Firm, stuk: Stuk, language: str) -> dict[str, str]:
     """What letters call a stuk: what, periode, klant."""
     soort = firm.soorten.get(stuk.soort)
     title = soort.title.in_(language) if soort else stuk.soort
-    return {"what": title, "periode": stuk.periode, "klant": stuk.klant_name}
+    return {"what": title, "periode": stuk.tijdvak, "klant": stuk.klant_name}
 
 
 async def _people(c: Connection, ids: Iterable[UUID]) -> list[Person]:

@@ -189,7 +189,7 @@ def _title(firm: Firm, row: flow.DeskRow) -> Text | str:
 
 def _has(stuk: Stuk, words: str) -> bool:
     """Whether every word stands in the klant's name or number, or in the periode."""
-    text = f"{stuk.klant_name} {stuk.klant} {stuk.periode}".casefold()
+    text = f"{stuk.klant_name} {stuk.klant} {stuk.tijdvak}".casefold()
     return all(word in text for word in words.casefold().split())
 
 

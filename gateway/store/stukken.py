@@ -51,6 +51,11 @@ class Stuk:
     created_at: datetime
     changed_at: datetime
 
+    @property
+    def tijdvak(self) -> str:
+        """See rules.tijdvak."""
+        return rules.tijdvak(self.periode, self.jaar)
+
 
 @dataclass(frozen=True, slots=True)
 class PartRow:

@@ -34,7 +34,7 @@ async def test_a_return_goes_from_put_up_to_akkoord_digipoort(office, person):
     assert (task.stuk.id, task.stuk.state, task.mine) == (id, State.TO_APPROVE, True)
     (sent,) = await sanne.approves(id)
     assert sent.state is State.APPROVED
-    assert "btw-aangifte 1e kwartaal Bakkerij" in sanne.phone.messages[-1][2]
+    assert "btw-aangifte 1e kwartaal 2026 Bakkerij" in sanne.phone.messages[-1][2]
     delivery = await office.finish(id)
     assert delivery.state is D.FINAL_OK
     assert (await office.stuk(id)).state is State.ACCEPTED

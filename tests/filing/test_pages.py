@@ -112,7 +112,7 @@ async def test_rows_129_131_134_135_137_approved_and_sent_at_once(inside, office
     await _approved(browser, id, wanneer="direct")
     assert "Verzenden met SMS code" in browser.text
     assert "•" in browser.text  # the number is masked
-    assert "Aangifte omzetbelasting, 1e kwartaal, Bakkerij Het Brood B.V." in browser.text
+    assert "Aangifte omzetbelasting, 1e kwartaal 2026, Bakkerij Het Brood B.V." in browser.text
     fields = {"stuk": str(id)}
     await browser.post("/accordering/verzenden/token", 400, **fields, code1="000", code2="000")
     assert "Deze code klopt niet" in browser.text

@@ -62,7 +62,7 @@ async def test_rows_111_115_one_mail_with_a_link_to_the_task(office, person):
     made_ = render("stuk_to_approve", "nl", office.firm, "http://h", letter)
     assert office.firm.mail_name == "Eikenhof portal"
     assert "Eikenhof portal" in made_["subject"]
-    assert "Aangifte omzetbelasting over 1e kwartaal" in made_["text"]
+    assert "Aangifte omzetbelasting over 1e kwartaal 2026" in made_["text"]
     await office.put_up(tag=99)
     (letter,) = await _letters(office, "stuk_to_approve")  # the two are one letter
     assert letter["link"].endswith("/accordering")

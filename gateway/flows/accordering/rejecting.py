@@ -50,7 +50,7 @@ async def ask_rejection(
             visitor,
             Purpose.REJECTING,
             lambda code, language: filing.rejection(
-                visitor.firm, code, language, f"{soort.short.in_(language)} {stuk.periode}"
+                visitor.firm, code, language, f"{soort.short.in_(language)} {stuk.tijdvak}"
             ),
             subject,
         )

@@ -65,7 +65,7 @@ async def send_code(portal: Portal, visitor: Visitor, chosen: Batch) -> None:
 def _told(chosen: Batch, language: str) -> str:
     """What the message names: type, period and client of the first, and how many more."""
     first = chosen.tasks[0]
-    text = f"{first.soort.short.in_(language)} {first.stuk.periode} {first.stuk.klant_name}"
+    text = f"{first.soort.short.in_(language)} {first.stuk.tijdvak} {first.stuk.klant_name}"
     more = len(chosen.tasks) - 1
     if not more:
         return text

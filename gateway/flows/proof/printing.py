@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.domain.proof.contents import MandateSaid, Proof, StatusSaid
 from gateway.domain.proof.findings import NotAProof
-from gateway.domain.stuk import LABELS, State
+from gateway.domain.stuk import LABELS, State, tijdvak
 from gateway.flows.proof import replies
 from gateway.flows.proof.sheet import Sheet, day, when
 
@@ -64,7 +64,7 @@ def pdf(data: Mapping[str, Any]) -> bytes:
     except ValueError as e:
         raise NotAProof from e
     sheet, out = Sheet(), io.BytesIO()
-    title = f"Bewijs: {said.stuk.titel}, {said.stuk.periode} {said.stuk.jaar}"
+    title = f"Bewijs: {said.stuk.titel}, {tijdvak(said.stuk.periode, said.stuk.jaar)}"
     sheet.title(title)
     sheet.text(f"{said.klant.name} ({said.klant.number}), {said.firm.name}")
     sheet.text(_INTRO)
@@ -83,7 +83,7 @@ def _print_stuk(sheet: Sheet, said: Proof) -> None:
         ("Kantoor", said.firm.name),
         ("Klant", f"{said.klant.name} ({said.klant.number})"),
         ("Soort", f"{stuk.titel} ({stuk.soort})"),
-        ("Periode", f"{stuk.periode} {stuk.jaar}"),
+        ("Periode", tijdvak(stuk.periode, stuk.jaar)),
         ("Deadline", day(stuk.deadline) if stuk.deadline else "-"),
         ("Stand", state),
         ("Klaargezet", f"{when(stuk.created_at)} door {stuk.put_up_by}"),
