@@ -100,7 +100,7 @@ async def to_clients(
 async def to_office(
     portal: Portal, c: Connection, firm: Firm, stuk: Stuk, event: str, **values: str
 ) -> None:
-    """Tell the relatiebeheerder of a stuk."""
+    """Tell the relatiebeheerder of a stuk, with its page at the firm's desk."""
     employee = firm.employee(stuk.relatiebeheerder)
     words = told(firm, stuk, "nl")
     await letters.put(
@@ -111,7 +111,7 @@ async def to_office(
         employee.mail,
         "nl",
         name=employee.name,
-        link=link(portal, stuk.id),
+        link=f"{portal.base_url}/beheer/stukken/{stuk.id}",
         **words,
         **values,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import json
 import re
 import socket
 from datetime import date
@@ -14,10 +15,10 @@ from gateway.domain import dossier
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
 from gateway.errors import Invalid
-from gateway.flows import intake, stukbeheer
+from gateway.flows import intake, notices, stukbeheer
 from gateway.flows.accordering import rejecting
 from gateway.flows.visitor import today
-from gateway.store import deliveries
+from gateway.store import deliveries, stukken
 from tests.filing.conftest import INSTANCES, KLANT
 from tests.pages import test_in_browser as in_browser
 
@@ -251,6 +252,22 @@ async def test_a_new_version_while_the_source_is_down(at_work, office):
     page = await browser.post(address, 400)
     assert set(re.findall(r'id="([\w-]+)-fout"', page)) == {"deel-1", "deel-2"}
     assert (await office.stuk(id)).state is State.TO_APPROVE
+
+
+async def test_a_letter_to_the_office_leads_to_the_desk(at_work, office):
+    """Also for staff who does not see the klant's dossier."""
+    browser, id = at_work
+    async with office.portal.db.tenant(office.firm.id) as c:
+        await c.execute("delete from access where person in"
+                        " (select id from person where username = $1)", EVA)  # fmt: skip
+        stuk = await stukken.find(c, id)
+        await notices.problem(office.portal, c, office.firm, stuk, "Er is iets.", "Kijk.")
+        sealed = await c.fetchval(
+            "select payload_sealed from outbox where event = 'stuk_problem_office'"
+        )
+    link = json.loads(office.portal.keys.open("letter", sealed))["values"]["link"]
+    await browser.get(link.removeprefix(office.portal.base_url))
+    assert "Hoe het ermee staat" in browser.text
 
 
 async def test_what_cannot_be_done_is_not_offered(at_work, office):
