@@ -36,6 +36,7 @@ from gateway.connector.contract import (
     Entry,
     Page,
     Place,
+    length_of,
 )
 from gateway.connector.pagedwalk import Path, Row, Walk, is_path, is_plain, outermost
 from gateway.connector.secret import Secret
@@ -276,20 +277,6 @@ class Cmis(Connector[CmisConfig]):
         form = Form({"cmisaction": "delete"})
         await self._repository.act(path, form.plain(), form.headers())
 
-    async def _read_one(self, place: Place) -> None:
-        for entry in (await self.list(place, limit=1)).entries:
-            reader = await self.read(place, entry.id)
-            try:
-                await anext(aiter(reader), b"")
-            finally:
-                await reader.aclose()
-
-
-def _needed(place: Place | None) -> Place:
-    if place is None:
-        raise ConfigInvalid("a klant's place is needed to try this")
-    return place
-
 
 def _parts(path: str) -> tuple[str, ...]:
     return tuple(path.strip("/").split("/")) if path.strip("/") else ()
@@ -312,6 +299,4 @@ def _left(size: int | None, offset: int, length: int | None) -> int | None:
         raise RangeNotSatisfiable
     if size is None:
         return None
-    if offset and offset >= size:
-        raise RangeNotSatisfiable
-    return size - offset if length is None else min(length, size - offset)
+    return length_of(size, offset, length)

@@ -27,12 +27,14 @@ from gateway.connector.contract import (
     Entry,
     Page,
     Place,
+    length_of,
 )
 from gateway.connector.secret import Secret
 from gateway.connector.smb import put as smbput
 from gateway.connector.smb.file import Blocks, Opened, folder, look, open_document
 from gateway.connector.smb.share import Address, Link, Share
-from gateway.connector.smb.tree import NAME, entry_of, is_plain, is_safe, outermost, walk, ways
+from gateway.connector.smb.tree import NAME, entry_of, is_plain, is_safe, walk, ways
+from gateway.connector.walk import outermost
 from gateway.errors import (
     ConditionFailed,
     ConfigInvalid,
@@ -149,10 +151,7 @@ class Smb(Connector[SmbConfig]):
             entry = entry_of(id, opened.found)
             if version is not None and version != entry.version:
                 raise ConditionFailed
-            size = opened.found.size
-            if offset >= size and offset > 0:
-                raise RangeNotSatisfiable
-            length = size - offset if length is None else min(length, size - offset)
+            length = length_of(opened.found.size, offset, length)
         except BaseException:
             self.drop(opened)
             raise

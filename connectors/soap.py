@@ -20,6 +20,7 @@ from gateway.connector.contract import (
     Entry,
     Page,
     Place,
+    length_of,
 )
 from gateway.connector.secret import Secret
 from gateway.connector.soap import profile as soapprofile
@@ -282,6 +283,4 @@ def _left(size: int | None, offset: int, length: int | None) -> int:
         raise RangeNotSatisfiable
     if size is None:
         raise ProtocolError("a document without a size")
-    if offset and offset >= size:
-        raise RangeNotSatisfiable
-    return size - offset if length is None else min(length, size - offset)
+    return length_of(size, offset, length)

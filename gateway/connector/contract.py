@@ -22,7 +22,13 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, 
 from pydantic import BaseModel, ConfigDict
 
 from gateway.connector.context import Context
-from gateway.errors import ConfigInvalid, NotFound, SourceError, Unsupported
+from gateway.errors import (
+    ConfigInvalid,
+    NotFound,
+    RangeNotSatisfiable,
+    SourceError,
+    Unsupported,
+)
 
 #: Raised when the contract changes in a way that a third party's connector would notice.
 API_VERSION = 2
@@ -134,6 +140,13 @@ class Reader(Protocol):
     async def aclose(self) -> None:
         """Stop and free; cancels what is under way upstream. Safe to call twice."""
         ...
+
+
+def length_of(size: int, offset: int, length: int | None) -> int:
+    """How many bytes of a document will come; see Connector.read. Raises RangeNotSatisfiable."""
+    if offset < 0 or (offset and offset >= size):
+        raise RangeNotSatisfiable
+    return size - offset if length is None else min(length, size - offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gateway.connector.context import Threads
-from gateway.connector.contract import CHUNK, Entry
+from gateway.connector.contract import CHUNK, Entry, length_of
 from gateway.connector.local import file as localfile
 from gateway.connector.local.file import File
-from gateway.errors import ConditionFailed, RangeNotSatisfiable
+from gateway.errors import ConditionFailed
 
 #: Up to this size a document is read at once; it is also the first block of a larger one.
 SMALL = 128 * 1024
@@ -26,13 +26,9 @@ class Wish:
 
     def granted(self, entry: Entry) -> int:
         """How many bytes will come. Raises ConditionFailed, RangeNotSatisfiable."""
-        size = entry.size or 0
         if self.version is not None and self.version != entry.version:
             raise ConditionFailed
-        if self.offset < 0 or (self.offset and self.offset >= size):
-            raise RangeNotSatisfiable
-        rest = size - self.offset
-        return rest if self.length is None else min(rest, self.length)
+        return length_of(entry.size or 0, self.offset, self.length)
 
 
 @dataclass(slots=True)

@@ -99,11 +99,3 @@ def is_safe(root: Sequence[str], parts: Sequence[str]) -> bool:
         and all(is_plain(part) for part in (*root, *parts))
         and len("/".join(parts).encode()) <= _LONGEST_ID
     )
-
-
-def outermost(folders: Sequence[str]) -> Sequence[tuple[str, ...]]:
-    """The published folders without those that lie in another one, in order."""
-    if "" in folders:
-        return ((),)
-    inner = tuple(f"{f}/" for f in folders)
-    return sorted({tuple(f.split("/")) for f in folders if not f.startswith(inner)})
