@@ -10,7 +10,7 @@ of one length that were written in one second would seem to be the same.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
 from weakref import WeakValueDictionary
 
@@ -19,14 +19,7 @@ from pydantic import Field, StringConstraints
 from gateway.connector import walk
 from gateway.connector.body import Announced, blocks
 from gateway.connector.context import Context
-from gateway.connector.contract import (
-    Capability,
-    Connector,
-    ConnectorConfig,
-    Entry,
-    Page,
-    Place,
-)
+from gateway.connector.contract import Capability, ConnectorConfig, Entry, Page, Place, length_of
 from gateway.connector.ftps import file as ftpsfile
 from gateway.connector.ftps import put as ftpsput
 from gateway.connector.ftps.line import BLOCK, Line, Server
@@ -35,13 +28,9 @@ from gateway.connector.ftps.read import FtpsReader
 from gateway.connector.ftps.tls import Trust
 from gateway.connector.ftps.words import has_control
 from gateway.connector.secret import Secret
+from gateway.connector.tree import TreeConnector
 from gateway.connector.walk import Parts, Row
-from gateway.errors import (
-    ConfigInvalid,
-    NotFound,
-    RangeNotSatisfiable,
-    Unsupported,
-)
+from gateway.errors import ConfigInvalid
 
 _PIN = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"
 
@@ -78,7 +67,7 @@ class FtpsConfig(ConnectorConfig):
     writable: bool = Field(False, description="Documents may be written")
 
 
-class Ftps(Connector[FtpsConfig]):
+class Ftps(TreeConnector[FtpsConfig]):
     """One account of a server, or a folder of it."""
 
     kind = "ftps"
@@ -93,9 +82,7 @@ class Ftps(Connector[FtpsConfig]):
     async def open(cls, config: FtpsConfig, context: Context) -> Self:
         """See Connector.open."""
         context.egress.check_host(config.host, config.port, option="host")
-        path = "/" * config.path.startswith("/") + "/".join(_parts(config.path))
-        if not all(map(_is_plain, _parts(path))):
-            raise ConfigInvalid("a path without .. is expected", field="path")
+        path = cls.own_folder(config.path)
         password = context.secret(config.password)
         if has_control(password):
             raise ConfigInvalid("no password has such a character", field="password")
@@ -131,115 +118,71 @@ class Ftps(Connector[FtpsConfig]):
 
     async def reach(self) -> str:
         """See Connector.reach."""
-        await self._lines.run(Line.enter)
+        await self._enter()
         return "it answers with a certificate that is trusted, and takes our credentials"
 
+    @staticmethod
+    def is_plain(name: str) -> bool:
+        """See TreeConnector.is_plain; some servers cut blanks off a command."""
+        return walk.is_plain(name) and name == name.strip() and not has_control(name)
+
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
-        """See Connector.list. Page.next is the id of the last document given."""
-
-        async def look(parts: Parts) -> Sequence[Row]:
-            return await self._lines.run(ftpsfile.folder, self._to(place, parts))
-
-        found = await walk.page(look, _is_plain, place.folders, page, limit)
-        if not found.entries:
-            await self._lines.run(Line.enter)
-        elif any(entry.modified is None for entry in found.entries):
+        """See Connector.list."""
+        found = await super().list(place, page=page, limit=limit)
+        if any(entry.modified is None for entry in found.entries):
             return Page(await self._dated(place, found.entries), found.next)
         return found
 
-    async def stat(self, place: Place, id: str) -> Entry:
-        """See Connector.stat."""
-        to, folder = self._document(place, id)
-        return walk.entry_of(folder, await self._lines.run(ftpsfile.look, to))
+    async def aclose(self) -> None:
+        """See Connector.aclose."""
+        await self._lines.aclose()
 
-    async def read(
-        self,
-        place: Place,
-        id: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
+    # --- see TreeConnector
+
+    async def _enter(self) -> None:
+        await self._lines.run(Line.enter)
+
+    async def _folder(self, at: Parts) -> Sequence[Row]:
+        return await self._lines.run(ftpsfile.folder, at)
+
+    async def _look(self, at: Parts) -> Row:
+        return await self._lines.run(ftpsfile.look, at)
+
+    async def _read(
+        self, at: Parts, folder: Parts, offset: int, length: int | None, version: str | None
     ) -> FtpsReader:
-        """See Connector.read."""
-        to, folder = self._document(place, id)
-        if version is not None:
-            raise Unsupported("this source tells no versions")
-        if offset < 0:
-            raise RangeNotSatisfiable
         line = await self._lines.take()
         try:
-            coming = await self._lines.call(line, _opened, to, offset, length)
+            coming = await self._lines.call(line, _opened, at, offset, length)
         except BaseException:
             self._lines.give(line)
             raise
         entry = walk.entry_of(folder, coming.row)
         return FtpsReader(self._lines, line, entry, coming, offset)
 
-    async def put(
-        self,
-        place: Place,
-        folder: str,
-        name: str,
-        body: AsyncIterable[bytes],
-        *,
-        size: int | None = None,
-        media_type: str | None = None,
-        sha256: bytes | None = None,
-        if_absent: bool = True,
-    ) -> Entry:
-        """See Connector.put."""
-        id, to = self._target(place, folder, name)
+    async def _put(
+        self, to: Parts, sent: Announced, media_type: str | None, *, replace: bool
+    ) -> None:
         draft = (*to[:-1], f"{walk.PARTIAL}{secrets.token_hex(16)}")
-        sent = Announced(body, size, sha256)
         line = await self._lines.take()
         try:
             try:
-                await self._lines.call(line, ftpsput.begin, draft, to, not if_absent)
+                await self._lines.call(line, ftpsput.begin, draft, to, replace)
                 async for block in blocks(sent, BLOCK):
                     await self._lines.call(line, Line.send, block)
                 await self._lines.call(line, ftpsput.end, draft, sent.count)
             finally:
                 self._lines.give(line)
-            await self._in_turn(to, ftpsput.name, draft, to, not if_absent)
+            await self._in_turn(to, ftpsput.name, draft, to, replace)
         except BaseException:
             self._lines.later(self._discarded(line, draft))
             raise
-        return await self.stat(place, id)
 
-    async def move(
-        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
-    ) -> Entry:
-        """See Connector.move: one rename, at the server."""
-        new, to = self._target(place, folder, name)
-        at, _ = self._document(place, id)
-        await self._in_turn(to, ftpsput.move, at, to, version is not None)
-        return await self.stat(place, new)
-
-    async def aclose(self) -> None:
-        """See Connector.aclose."""
-        await self._lines.aclose()
+    async def _move(self, old: Parts, to: Parts, version: str | None) -> None:
+        """One rename, at the server."""
+        await self._in_turn(to, ftpsput.move, old, to, version is not None)
 
     # --- how
-
-    def _to(self, place: Place, parts: Parts) -> Parts:
-        """Below the source's own folder."""
-        whole = (*_parts(place.root), *parts)
-        if not all(map(_is_plain, whole)):
-            raise NotFound
-        return whole
-
-    def _document(self, place: Place, id: str) -> tuple[Parts, Parts]:
-        """The path of a document, and its folder. NotFound outside the published part."""
-        parts = tuple(id.split("/"))
-        if not walk.fits(parts) or not place.holds(parts[:-1]):
-            raise NotFound
-        return self._to(place, parts), parts[:-1]
-
-    def _target(self, place: Place, folder: str, name: str) -> tuple[str, Parts]:
-        """The id and the path of a document that is to be there."""
-        id = self.new_id(folder, name)
-        return id, self._document(place, id)[0]
 
     async def _in_turn(self, to: Parts, work: Callable[..., None], *args: object) -> None:
         """One of those who give a name at a time: the server looks and renames in two steps. To
@@ -253,7 +196,7 @@ class Ftps(Connector[FtpsConfig]):
 
     async def _dated(self, place: Place, entries: Sequence[Entry]) -> Sequence[Entry]:
         """With their times, over some connections at the same time: each is a question."""
-        root = self._to(place, ())
+        root = self._at(place, ())
         some = [entries[n : n + _DATED] for n in range(0, len(entries), _DATED)]
         found = await asyncio.gather(
             *(self._lines.run(ftpsfile.dated, root, part) for part in some)
@@ -269,20 +212,7 @@ class Ftps(Connector[FtpsConfig]):
                 return
 
 
-def _opened(line: Line, to: Parts, offset: int, length: int | None) -> ftpsfile.Download:
+def _opened(line: Line, at: Parts, offset: int, length: int | None) -> ftpsfile.Download:
     """Raises NotFound, RangeNotSatisfiable."""
-    row = ftpsfile.look(line, to)
-    size = row.size or 0
-    if offset >= size and offset > 0:
-        raise RangeNotSatisfiable
-    left = size - offset if length is None else min(length, size - offset)
-    return ftpsfile.Download(line, to, row, offset, left)
-
-
-def _parts(path: str) -> Parts:
-    return tuple(part for part in path.split("/") if part)
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a name means itself to every server; some cut blanks off a command."""
-    return walk.is_plain(name) and name == name.strip() and not has_control(name)
+    row = ftpsfile.look(line, at)
+    return ftpsfile.Download(line, at, row, offset, length_of(row.size or 0, offset, length))

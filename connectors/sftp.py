@@ -9,37 +9,26 @@ of one length that were written in one second would seem to be the same.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from gateway.connector import walk
+from gateway.connector.body import Announced
 from gateway.connector.context import Context
-from gateway.connector.contract import (
-    Capability,
-    Connector,
-    ConnectorConfig,
-    Entry,
-    Page,
-    Place,
-)
+from gateway.connector.contract import Capability, ConnectorConfig, length_of
 from gateway.connector.secret import Secret
 from gateway.connector.sftp import file as sftpfile
 from gateway.connector.sftp import put as sftpput
 from gateway.connector.sftp.calls import Calls
 from gateway.connector.sftp.file import Path
-from gateway.connector.sftp.line import Line, Login, Pins, Server, private_key
+from gateway.connector.sftp.line import Login, Pins, Server, private_key
 from gateway.connector.sftp.read import SftpReader
+from gateway.connector.tree import TreeConnector
 from gateway.connector.walk import Parts, Row
-from gateway.errors import (
-    ConditionFailed,
-    ConfigInvalid,
-    NotFound,
-    RangeNotSatisfiable,
-    Unsupported,
-)
+from gateway.errors import ConditionFailed, RangeNotSatisfiable
 
 
 class SftpConfig(ConnectorConfig):
@@ -72,27 +61,26 @@ class SftpConfig(ConnectorConfig):
         return self
 
 
-class Sftp(Connector[SftpConfig]):
+class Sftp(TreeConnector[SftpConfig]):
     """One account of a server, or a folder of it."""
 
     kind = "sftp"
     title = {"nl": "SFTP-server", "en": "SFTP server"}
     Config = SftpConfig
 
-    def __init__(self, config: SftpConfig, server: Server) -> None:
-        self._config, self._calls = config, Calls(server)
-        self._base = "/" * config.path.startswith("/") + "/".join(_parts(config.path))
+    def __init__(self, config: SftpConfig, base: str, server: Server) -> None:
+        self._config, self._base, self._calls = config, base, Calls(server)
 
     @classmethod
     async def open(cls, config: SftpConfig, context: Context) -> Self:
         """See Connector.open."""
         context.egress.check_host(config.host, config.port, option="host")
-        if not all(map(walk.is_plain, _parts(config.path))):
-            raise ConfigInvalid("a path without .. is expected", field="path")
+        base = cls.own_folder(config.path)
         threads = context.threads(1)
         login = await threads.run(_login, config, context)
         return cls(
             config,
+            base,
             Server(
                 login,
                 await threads.run(login.options),
@@ -118,112 +106,57 @@ class Sftp(Connector[SftpConfig]):
 
     async def reach(self) -> str:
         """See Connector.reach."""
-        await self._calls.run(self._enter)
+        await self._enter()
         return "it answers with a key that is known, and takes our credentials"
-
-    async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
-        """See Connector.list. Page.next is the id of the last document given."""
-
-        async def look(parts: Parts) -> Sequence[Row]:
-            to, stop = self._to(place, parts), asyncio.Event()
-            return await self._calls.run(lambda line: sftpfile.folder(line, to, stop), stop)
-
-        found = await walk.page(look, walk.is_plain, place.folders, page, limit)
-        if not found.entries:
-            await self._calls.run(self._enter)
-        return found
-
-    async def stat(self, place: Place, id: str) -> Entry:
-        """See Connector.stat."""
-        to, folder = self._document(place, id)
-        return walk.entry_of(folder, await self._calls.run(lambda line: sftpfile.look(line, to)))
-
-    async def read(
-        self,
-        place: Place,
-        id: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-    ) -> SftpReader:
-        """See Connector.read."""
-        to, folder = self._document(place, id)
-        if version is not None:
-            raise Unsupported("this source tells no versions")
-        if offset < 0:
-            raise RangeNotSatisfiable
-        most = sftpfile.BLOCK if length is None else length
-        opened = await self._calls.run(lambda line: sftpfile.open_document(line, to, offset, most))
-        size = opened.row.size or 0
-        if offset >= size and offset > 0:
-            self._calls.drop(opened)
-            raise RangeNotSatisfiable
-        length = size - offset if length is None else min(length, size - offset)
-        entry = walk.entry_of(folder, opened.row)
-        return SftpReader(entry, opened, offset, length, self._calls.drop)
-
-    async def put(
-        self,
-        place: Place,
-        folder: str,
-        name: str,
-        body: AsyncIterable[bytes],
-        *,
-        size: int | None = None,
-        media_type: str | None = None,
-        sha256: bytes | None = None,
-        if_absent: bool = True,
-    ) -> Entry:
-        """See Connector.put."""
-        id = self.new_id(folder, name)
-        to, _ = self._document(place, id)
-        draft = await self._calls.run(lambda line: sftpput.begin(line, to.folder))
-        try:
-            await draft.take(body, size, sha256)
-            await self._calls.run(lambda _: draft.finish(to, not if_absent))
-        except BaseException:
-            self._calls.discard(draft)
-            raise
-        return await self.stat(place, id)
-
-    async def move(
-        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
-    ) -> Entry:
-        """See Connector.move: one rename, at the server."""
-        new = self.new_id(folder, name)
-        (old, _), (to, _) = self._document(place, id), self._document(place, new)
-        if version is not None:
-            raise ConditionFailed  # none was told here
-        await self._calls.run(lambda line: sftpput.move(line, old, to))
-        return await self.stat(place, new)
 
     async def aclose(self) -> None:
         """See Connector.aclose."""
         await self._calls.aclose()
 
-    # --- how
+    # --- see TreeConnector
 
-    def _to(self, place: Place, parts: Parts) -> Path:
-        """A path below the klant's place."""
-        whole = (*_parts(place.root), *parts)
-        if not all(map(walk.is_plain, whole)):
-            raise NotFound
-        return Path(self._base, whole)
+    async def _enter(self) -> None:
+        await self._calls.run(lambda line: sftpfile.enter(line, self._base))
 
-    def _document(self, place: Place, id: str) -> tuple[Path, Parts]:
-        """The path of a document, and its folder. NotFound outside the published part."""
-        parts = tuple(id.split("/"))
-        if not walk.fits(parts) or not place.holds(parts[:-1]):
-            raise NotFound
-        return self._to(place, parts), parts[:-1]
+    async def _folder(self, at: Parts) -> Sequence[Row]:
+        to, stop = Path(self._base, at), asyncio.Event()
+        return await self._calls.run(lambda line: sftpfile.folder(line, to, stop), stop)
 
-    async def _enter(self, line: Line) -> None:
-        await sftpfile.enter(line, self._base)
+    async def _look(self, at: Parts) -> Row:
+        to = Path(self._base, at)
+        return await self._calls.run(lambda line: sftpfile.look(line, to))
 
+    async def _read(
+        self, at: Parts, folder: Parts, offset: int, length: int | None, version: str | None
+    ) -> SftpReader:
+        to, most = Path(self._base, at), sftpfile.BLOCK if length is None else length
+        opened = await self._calls.run(lambda line: sftpfile.open_document(line, to, offset, most))
+        try:
+            length = length_of(opened.row.size or 0, offset, length)
+        except RangeNotSatisfiable:
+            self._calls.drop(opened)
+            raise
+        entry = walk.entry_of(folder, opened.row)
+        return SftpReader(entry, opened, offset, length, self._calls.drop)
 
-def _parts(path: str) -> Parts:
-    return tuple(part for part in path.split("/") if part)
+    async def _put(
+        self, to: Parts, sent: Announced, media_type: str | None, *, replace: bool
+    ) -> None:
+        path = Path(self._base, to)
+        draft = await self._calls.run(lambda line: sftpput.begin(line, path.folder))
+        try:
+            await draft.take(sent)
+            await self._calls.run(lambda _: draft.finish(path, replace))
+        except BaseException:
+            self._calls.discard(draft)
+            raise
+
+    async def _move(self, old: Parts, to: Parts, version: str | None) -> None:
+        """One rename, at the server."""
+        if version is not None:
+            raise ConditionFailed  # none was told here
+        at, path = Path(self._base, old), Path(self._base, to)
+        await self._calls.run(lambda line: sftpput.move(line, at, path))
 
 
 def _login(config: SftpConfig, context: Context) -> Login:

@@ -6,23 +6,18 @@ and folders are asked for one at a time: most servers refuse a question about a 
 """
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 from yarl import URL
 
 from gateway.connector import pagedwalk, walk
+from gateway.connector.body import Announced
 from gateway.connector.context import Context
-from gateway.connector.contract import (
-    Capability,
-    Connector,
-    ConnectorConfig,
-    Entry,
-    Page,
-    Place,
-)
+from gateway.connector.contract import Capability, ConnectorConfig, Entry
 from gateway.connector.secret import Secret
+from gateway.connector.tree import TreeConnector
 from gateway.connector.walk import Parts, Row
 from gateway.connector.webdav.document import DavReader, as_opened, part_of, same, wishes
 from gateway.connector.webdav.put import Writer
@@ -34,7 +29,6 @@ from gateway.errors import (
     NotFound,
     PermissionDenied,
     RangeNotSatisfiable,
-    Unsupported,
 )
 
 
@@ -67,7 +61,7 @@ class WebdavConfig(ConnectorConfig):
         return self
 
 
-class Webdav(Connector[WebdavConfig]):
+class Webdav(TreeConnector[WebdavConfig]):
     """One folder of a server."""
 
     kind = "webdav"
@@ -107,7 +101,7 @@ class Webdav(Connector[WebdavConfig]):
 
     async def reach(self) -> str:
         """See Connector.reach."""
-        await self._dav.enter()
+        await self._enter()
         return "it answers and takes our credentials"
 
     def judge(self, entry: Entry) -> None:
@@ -115,40 +109,34 @@ class Webdav(Connector[WebdavConfig]):
         if self._config.etags and entry.version is None:
             raise ConfigInvalid("the server tells no ETag of a document", field="etags")
 
-    async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
-        """See Connector.list. Page.next is the id of the last document given."""
+    @staticmethod
+    def is_plain(name: str) -> bool:
+        """See TreeConnector.is_plain; some servers decode a name once too often."""
+        return walk.is_plain(name) and pagedwalk.is_plain(name)
 
-        async def look(parts: Parts) -> list[Row]:
-            return [self._told(row) for row in await self._dav.folder(self._path(place, parts))]
+    async def aclose(self) -> None:
+        """See Connector.aclose; the session is the context's to close."""
+        await self._writer.aclose()
 
-        found = await walk.page(look, _is_plain, place.folders, page, limit)
-        if not found.entries:
-            await self._dav.enter()
-        return found
+    # --- see TreeConnector
 
-    async def stat(self, place: Place, id: str) -> Entry:
-        """See Connector.stat."""
-        path, folder = self._document(place, id)
-        return walk.entry_of(folder, self._told(await self._look(path)))
+    async def _enter(self) -> None:
+        await self._dav.enter()
 
-    async def read(
-        self,
-        place: Place,
-        id: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
+    async def _folder(self, at: Parts) -> Sequence[Row]:
+        return [self._told(row) for row in await self._dav.folder(at)]
+
+    async def _look(self, at: Parts) -> Row:
+        return self._told(await self._found(at))
+
+    async def _read(
+        self, at: Parts, folder: Parts, offset: int, length: int | None, version: str | None
     ) -> DavReader:
-        """See Connector.read. What it is is asked for at the same time: GET of a folder may give
-        a page about it."""
-        path, folder = self._document(place, id)
-        if version is not None and not self._config.etags:
-            raise Unsupported("this source tells no versions")
+        """What it is is asked for at the same time: GET of a folder may give a page about it."""
         wanted = wishes(offset, length, version)
         row = Row("", False)
-        looking = asyncio.ensure_future(self._look(path))
-        getting = asyncio.ensure_future(self._dav.send("GET", path, (200, 206), headers=wanted))
+        looking = asyncio.ensure_future(self._found(at))
+        getting = asyncio.ensure_future(self._dav.send("GET", at, (200, 206), headers=wanted))
         try:
             row = await looking
             response = await getting
@@ -160,7 +148,7 @@ class Webdav(Connector[WebdavConfig]):
             if offset or row.size != 0:
                 raise
             # An empty document has no first byte, and so no range either.
-            return await self.read(place, id, version=version)
+            return await self._read(at, folder, 0, None, version)
         except BaseException:
             looking.cancel()
             getting.cancel()
@@ -170,63 +158,24 @@ class Webdav(Connector[WebdavConfig]):
             came = row.size - offset if length is None else min(length, row.size - offset)
         return DavReader(walk.entry_of(folder, row), response, offset, came)
 
-    async def put(
-        self,
-        place: Place,
-        folder: str,
-        name: str,
-        body: AsyncIterable[bytes],
-        *,
-        size: int | None = None,
-        media_type: str | None = None,
-        sha256: bytes | None = None,
-        if_absent: bool = True,
-    ) -> Entry:
-        """See Connector.put."""
-        id = self.new_id(folder, name)
-        path, _ = self._document(place, id)
-        await self._writer.put(
-            path, body, size=size, media_type=media_type, sha256=sha256, if_absent=if_absent
-        )
-        return await self.stat(place, id)
+    async def _put(
+        self, to: Parts, sent: Announced, media_type: str | None, *, replace: bool
+    ) -> None:
+        await self._writer.put(to, sent, media_type, replace=replace)
 
-    async def move(
-        self, place: Place, id: str, folder: str, name: str, *, version: str | None = None
-    ) -> Entry:
-        """See Connector.move."""
-        new = self.new_id(folder, name)
-        (path, _), (to, _) = self._document(place, id), self._document(place, new)
-        row = self._told(await self._look(path))  # MOVE would take a folder too
+    async def _move(self, old: Parts, to: Parts, version: str | None) -> None:
+        row = await self._look(old)  # MOVE would take a folder too
         if version is not None and not same(version, row.version):
             raise ConditionFailed
-        if path == to:
+        if old == to:
             raise AlreadyExists
-        await self._writer.move(path, to, row.version if version is not None else None)
-        return await self.stat(place, new)
-
-    async def aclose(self) -> None:
-        """See Connector.aclose; the session is the context's to close."""
-        await self._writer.aclose()
+        await self._writer.move(old, to, row.version if version is not None else None)
 
     # --- how
 
-    def _path(self, place: Place, parts: Parts) -> Parts:
-        """Below the source's own folder."""
-        whole = (*(part for part in place.root.split("/") if part), *parts)
-        if not all(map(_is_plain, whole)):
-            raise NotFound
-        return whole
-
-    def _document(self, place: Place, id: str) -> tuple[Parts, Parts]:
-        """The path of a document, and its folder. NotFound outside the published part."""
-        parts = tuple(id.split("/"))
-        if not walk.fits(parts) or not place.holds(parts[:-1]):
-            raise NotFound
-        return self._path(place, parts), parts[:-1]
-
-    async def _look(self, path: Parts) -> Row:
+    async def _found(self, at: Parts) -> Row:
         try:
-            return await self._dav.look(path)
+            return await self._dav.look(at)
         except PermissionDenied:
             raise
         except NotFound:
@@ -235,11 +184,6 @@ class Webdav(Connector[WebdavConfig]):
 
     def _told(self, row: Row) -> Row:
         return row if self._config.etags else row._replace(version=None)
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a name means itself, also to a server that decodes it once too often."""
-    return walk.is_plain(name) and pagedwalk.is_plain(name)
 
 
 def _unwanted(getting: asyncio.Future[Any]) -> None:

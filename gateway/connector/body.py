@@ -9,13 +9,13 @@ from gateway.errors import IntegrityError
 class Announced:
     """A body and what it was said to be: its size in bytes, its SHA-256, or neither.
 
-    count: bytes that have passed.
+    size: as it was said; count: bytes that have passed.
     """
 
     def __init__(
         self, body: AsyncIterable[bytes], size: int | None = None, sha256: bytes | None = None
     ) -> None:
-        self._body, self._size, self._sha256 = body, size, sha256
+        self._body, self.size, self._sha256 = body, size, sha256
         self._digest = hashlib.sha256() if sha256 is not None else None
         self.count = 0
 
@@ -24,8 +24,8 @@ class Announced:
         raises."""
         async for piece in self._body:
             self.count += len(piece)
-            if self._size is not None and self.count > self._size:
-                raise IntegrityError(f"more than the {self._size} bytes that were announced")
+            if self.size is not None and self.count > self.size:
+                raise IntegrityError(f"more than the {self.size} bytes that were announced")
             if self._digest is not None:
                 self._digest.update(piece)
             yield piece
@@ -33,8 +33,8 @@ class Announced:
 
     def judge(self) -> None:
         """Raises IntegrityError when it is not what was announced."""
-        if self._size not in (None, self.count):
-            raise IntegrityError(f"{self.count} bytes came of {self._size}")
+        if self.size not in (None, self.count):
+            raise IntegrityError(f"{self.count} bytes came of {self.size}")
         if self._digest is not None and self._digest.digest() != self._sha256:
             raise IntegrityError("the bytes are not the ones that were announced")
 

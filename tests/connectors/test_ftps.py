@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors.ftps import Ftps, _is_plain
+from connectors.ftps import Ftps
 from gateway.connector import conformance, walk
 from gateway.connector.conformance import (
     MIB,
@@ -965,7 +965,7 @@ def test_no_text_becomes_two_commands(text: str) -> None:
     try:
         sent = wire(text)
     except NotFound:
-        assert not _is_plain(text)
+        assert not Ftps.is_plain(text)
     else:
         assert sent.encode("latin-1") == text.encode()
         assert not {"\r", "\n", "\0", "\xff"} & set(sent)

@@ -14,7 +14,6 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 import asyncssh
@@ -38,12 +37,10 @@ class Draft:
     file: asyncssh.SFTPClientFile
     path: bytes
 
-    async def take(
-        self, body: AsyncIterable[bytes], size: int | None, sha256: bytes | None
-    ) -> None:
-        """Write the whole body. Raises IntegrityError, and what `body` raises."""
+    async def take(self, sent: Announced) -> None:
+        """Write the whole body. Raises IntegrityError, and what the body raises."""
         at = 0
-        async for block in blocks(Announced(body, size, sha256), BLOCK):
+        async for block in blocks(sent, BLOCK):
             await self.line.ask(self._write(at, block))
             at += len(block)
 

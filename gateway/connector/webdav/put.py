@@ -8,7 +8,7 @@ Source: RFC 4918, 9.3 (MKCOL), 9.7 (PUT), 9.9 (MOVE), 10.3, 10.6; RFC 9110, 13.1
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -46,33 +46,25 @@ class Writer:
         self._turns: WeakValueDictionary[Parts, asyncio.Lock] = WeakValueDictionary()
 
     async def put(
-        self,
-        to: Parts,
-        body: AsyncIterable[bytes],
-        *,
-        size: int | None,
-        media_type: str | None,
-        sha256: bytes | None,
-        if_absent: bool,
+        self, to: Parts, sent: Announced, media_type: str | None, *, replace: bool
     ) -> None:
-        """Raises AlreadyExists, IntegrityError, what `body` raises, and what answers mean."""
+        """Raises AlreadyExists, IntegrityError, what the body raises, and what answers mean."""
         await self._dav.enter()
-        if await self._prepared(to) and if_absent:
+        if await self._prepared(to) and not replace:
             raise AlreadyExists
         draft = (*to[:-1], f"{PARTIAL}{secrets.token_hex(16)}")
-        sent = _Body(body, size, sha256)
         headers = {"Content-Type": media_type or "application/octet-stream"}
-        if size is not None:
-            headers["Content-Length"] = str(size)
+        if sent.size is not None:
+            headers["Content-Length"] = str(sent.size)
         try:
             await self._send(draft, sent, headers)
             stored = (await self._dav.look(draft)).size
             if stored not in (None, sent.count):
                 raise IntegrityError(f"the server kept {stored} bytes of {sent.count}")
             async with self._turn(to):
-                if not if_absent and await self._is_there(to):
+                if replace and await self._is_there(to):
                     raise AlreadyExists  # a folder, and what is in it would go
-                await self._move(draft, to, overwrite=not if_absent)
+                await self._move(draft, to, overwrite=replace)
         except BaseException:
             self._later(self._taken_away(draft))
             raise
@@ -96,14 +88,15 @@ class Writer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _send(self, draft: Parts, sent: "_Body", headers: Mapping[str, str]) -> None:
+    async def _send(self, draft: Parts, sent: Announced, headers: Mapping[str, str]) -> None:
+        body = _Body(sent)
         try:
-            await self._dav.done("PUT", draft, (200, 201, 204), headers=headers, data=sent)
+            await self._dav.done("PUT", draft, (200, 201, 204), headers=headers, data=body)
         except SourceError:
-            if sent.failed is None:
+            if body.failed is None:
                 raise
-        if sent.failed is not None:
-            raise sent.failed
+        if body.failed is not None:
+            raise body.failed
         sent.judge()
 
     def _turn(self, to: Parts) -> asyncio.Lock:
@@ -193,14 +186,17 @@ async def _patiently(work: Coroutine[Any, Any, None]) -> None:
             await work
 
 
-class _Body(Announced):
+class _Body:
     """What is sent. failed: what stopped it; the session tells of that in its own words only."""
 
     failed: Exception | None = None
 
+    def __init__(self, sent: Announced) -> None:
+        self._sent = sent
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in super().__aiter__():
+            async for piece in self._sent:
                 yield piece
         except Exception as e:
             self.failed = e
