@@ -675,7 +675,7 @@ async def test_over_smb(office, bus, samba, tmp_path):  # noqa: F811
     who = samba.users[0]
     (tmp_path / "wachtwoord").write_text(who.password)
     base = f"bus{os.getpid()}"
-    root = samba.path("dossiers") / base
+    root = samba.path / "dossiers" / base
     (root / "uit").mkdir(parents=True)
     root.chmod(0o777)
     (root / "uit").chmod(0o777)
