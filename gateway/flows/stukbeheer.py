@@ -1,6 +1,6 @@
 """What the firm does with stukken and mandates: staff, packages and operations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -12,10 +12,12 @@ from gateway.domain.delivery import Outcome
 from gateway.domain.firm import Firm
 from gateway.domain.person import Person
 from gateway.domain.person import Role as PersonRole
+from gateway.domain.soort import Route
 from gateway.domain.stuk import OPEN, State
 from gateway.domain.xbrl import numbers
 from gateway.errors import Denied, Invalid
 from gateway.flows import filing, notices
+from gateway.flows.accordering import tasks
 from gateway.flows.portal import Portal
 from gateway.flows.signing_in import as_username
 from gateway.flows.visitor import Visitor
@@ -101,6 +103,16 @@ async def _person(c: Connection, username: str) -> Person:
 
 
 @dataclass(frozen=True, slots=True)
+class DeskLine:
+    """One stuk in the list of the staff. trouble: the state of a delivery that needs a look."""
+
+    id: UUID
+    state: State
+    route: Route
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeskRow:
     """One stuk for the staff: what came of it. trouble: why its delivery does not go on."""
 
@@ -119,13 +131,28 @@ def staff_only(visitor: Visitor) -> Firm:
     return visitor.firm
 
 
-async def desk(portal: Portal, visitor: Visitor, *, everything: bool) -> list[DeskRow]:
-    """The stukken of the firm, the last changed first; what has ended only when asked for."""
+async def desk(
+    portal: Portal, visitor: Visitor, *, everything: bool, soort: str, search: str
+) -> list[DeskLine]:
+    """The stukken of the firm, the last changed first; what has ended only when asked for.
+    soort: "" is any. search: words as in accordering.tasks.overview."""
     firm = staff_only(visitor)
     async with portal.db.tenant(firm.id) as c:
-        found = await stukken.of_firm(c, open_only=not everything)
-        lights = await stukken.lights(c, [s.id for s in found])
+        found = await stukken.of_firm(
+            c, open_only=not everything, soort=soort or None, words=search.split(),
+            titles=tasks.titles(visitor),
+        )  # fmt: skip
         troubles = {d.stuk: d.state.value for d in await deliveries.with_trouble(c)}
+    return [DeskLine(id, state, route, troubles.get(id, "")) for id, state, route in found]
+
+
+async def desk_rows(portal: Portal, visitor: Visitor, lines: Sequence[DeskLine]) -> list[DeskRow]:
+    """Some of the list, in their order, with what came of each."""
+    firm = staff_only(visitor)
+    troubles = {line.id: line.trouble for line in lines}
+    async with portal.db.tenant(firm.id) as c:
+        found = await stukken.these(c, [line.id for line in lines])
+        lights = await stukken.lights(c, [s.id for s in found])
     return [_desk_row(firm, s, lights.get(f"stuk:{s.id}", set()), troubles) for s in found]
 
 
@@ -159,7 +186,9 @@ async def at_desk(portal: Portal, visitor: Visitor, id: UUID) -> Desk:
     """One stuk. Raises Denied."""
     firm = staff_only(visitor)
     async with portal.db.tenant(firm.id) as c:
-        stuk = await _find(c, id)
+        stuk = await stukken.find(c, id)
+        if stuk is None:
+            raise Denied
         events = (await stukken.lights(c, [id])).get(f"stuk:{id}", set())
         found = await deliveries.of_stuk(c, id)
         waiting = stuk.rule.waiting(

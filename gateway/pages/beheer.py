@@ -1,15 +1,17 @@
 """The firm's desk: its stukken, and what staff does with them (inventory row 183)."""
 
+from collections import Counter
 from collections.abc import Awaitable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from aiohttp import web
 
 from gateway.domain import delivery as sending
-from gateway.domain import statuscode
+from gateway.domain import dossier, statuscode
 from gateway.domain import stuk as rules
 from gateway.domain.delivery import Trouble
 from gateway.domain.firm import Firm
@@ -23,7 +25,7 @@ from gateway.flows import stukbeheer as flow
 from gateway.flows.accordering import showing
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import Visitor, today
-from gateway.pages import messages, render
+from gateway.pages import messages, paging, render
 from gateway.pages.accordering.status import EVENTS
 from gateway.pages.context import portal, signed_in
 from gateway.pages.routing import Access, Routes
@@ -48,8 +50,6 @@ _TURN_OF = {
     Actor.RECEIVER: "onderweg",
     Actor.NOBODY: "klaar",
 }
-#: Rows that the store gives at the most; who looks for an older one is told.
-MOST = 500
 
 #: What a state asks of the firm; LABELS tells what it asks of the client.
 NEXT = {
@@ -134,63 +134,74 @@ class Line:
     overdue: bool
 
 
+_KEPT = ("toon", "type", "zoek", "pagina")
+
+
 @ROUTES.get("/beheer/stukken", Access.SESSION)
 async def desk(request: web.Request) -> web.StreamResponse:
     """The firm's stukken that have not ended, filtered by the address; or all of them."""
     visitor, query = signed_in(request), request.query
     turn = kind if (kind := query.get("toon", "")) in TURNS else ""
     soort = kind if (kind := query.get("type", "")) in visitor.firm.soorten else ""
-    words = query.get("zoek", "").strip()[:100]
-    rows = await flow.desk(portal(request), visitor, everything=turn == "alles")
+    words = paging.words(query.get("zoek", ""))
     lines = [
-        line
-        for line in (_line(visitor.firm, row) for row in rows)
-        if soort in ("", line.row.stuk.soort) and _has(line.row.stuk, words)
+        (line, _turn(line))
+        for line in await flow.desk(
+            portal(request), visitor, everything=turn == "alles", soort=soort, search=words
+        )
     ]
-    counts = {key: sum(line.turn == key for line in lines) for key in TURNS}
-    counts[""] = sum(line.turn != "klaar" for line in lines)
-    found = [line for line in lines if turn in ("", "alles", line.turn)]
+    counts = Counter(turn for _, turn in lines)
+    counts[""] = len(lines) - counts["klaar"]
+    found = [(line, of) for line, of in lines if turn in ("", "alles", of)]
     if turn != "alles":  # what waits for the reader comes first; else the last changed
-        found.sort(key=lambda line: line.turn != "kantoor")
+        found.sort(key=lambda pair: pair[1] != "kantoor")
+    pages = dossier.pages(len(found))
+    number = paging.number(request, pages)
+    cut = [line for line, _ in paging.cut(found, number)]
+    rows = await flow.desk_rows(portal(request), visitor, cut)
     return render.page(
         request,
         "pages/beheer/stukken.html",
-        found=found,
+        lines=[_line(visitor.firm, row) for row in rows],
+        found=len(found),
         turns=TURNS,
         counts=counts,
         chosen={"toon": turn, "type": soort, "zoek": words},
         soorten=sorted(visitor.firm.soorten.items(), key=lambda item: item[1].title.nl),
-        most=MOST if len(rows) >= MOST else 0,
+        number=number,
+        pages=pages,
+        address=partial(paging.address, request, "/beheer/stukken", _KEPT),
         message=messages.asked(request),
     )
 
 
+def _turn(line: flow.DeskLine) -> str:
+    if line.trouble:
+        return "kantoor"
+    return _TURN_OF[_told(line.state, line.route, set()).actor]
+
+
 def _line(firm: Firm, row: flow.DeskRow) -> Line:
-    told, stuk = _told(row.stuk, {row.trouble}), row.stuk
-    turn = "kantoor" if row.trouble else _TURN_OF[told.actor]
+    stuk = row.stuk
+    told = _told(stuk.state, stuk.route, {row.trouble})
+    turn = _turn(flow.DeskLine(stuk.id, stuk.state, stuk.route, row.trouble))
     late = stuk.state in rules.OPEN and stuk.deadline is not None and stuk.deadline < today()
     return Line(row, _title(firm, row), told, turn, late)
 
 
-def _told(stuk: Stuk, sent: Set[str]) -> Shown:
-    """Its state, with what it asks of the firm. sent: the states of its deliveries."""
-    for state, shown in _STUCK.items():
-        if state in sent:
+def _told(state: State, route: Route, sent: Set[str]) -> Shown:
+    """The state of a stuk, with what it asks of the firm. sent: the states of its deliveries."""
+    for stuck, shown in _STUCK.items():
+        if stuck in sent:
             return shown
-    if stuk.route is Route.BACKOFFICE and stuk.state is State.APPROVED:
+    if route is Route.BACKOFFICE and state is State.APPROVED:
         return _TO_FILE
-    return replace(rules.LABELS[stuk.state], next=NEXT[stuk.state])
+    return replace(rules.LABELS[state], next=NEXT[state])
 
 
 def _title(firm: Firm, row: flow.DeskRow) -> Text | str:
     soort = firm.soorten.get(row.stuk.soort)
     return soort.title if soort else row.soort
-
-
-def _has(stuk: Stuk, words: str) -> bool:
-    """Whether every word stands in the klant's name or number, or in the periode."""
-    text = f"{stuk.klant_name} {stuk.klant} {stuk.tijdvak}".casefold()
-    return all(word in text for word in words.casefold().split())
 
 
 # --- one stuk
@@ -256,7 +267,8 @@ def _about(request: web.Request, found: flow.Desk) -> dict[str, Any]:
 
 
 def _told_of(found: flow.Desk) -> Shown:
-    told = _told(found.row.stuk, {d.state for d in found.deliveries})
+    stuk = found.row.stuk
+    told = _told(stuk.state, stuk.route, {d.state for d in found.deliveries})
     stands = any(d.trouble and d.ended_at is None for d in found.deliveries)
     return replace(told, next=_LOOK) if stands and told.actor is not Actor.FIRM else told
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -12,7 +11,7 @@ from gateway.domain import dossier as rules
 from gateway.domain.dossier import Order, Row
 from gateway.errors import Invalid
 from gateway.flows import dossier as flow
-from gateway.pages import failures, render, stream
+from gateway.pages import failures, paging, render, stream
 from gateway.pages.context import here, portal, signed_in
 from gateway.pages.routing import Access, Routes, local_path
 from gateway.pages.security import FORM
@@ -45,7 +44,7 @@ async def _page(request: web.Request, template: str, wait: float | None) -> web.
     category, search = query.get("categorie", ""), query.get("zoek", "")[:100]
     rows = rules.select(found.rows, category=category, search=search)
     pages = rules.pages(len(rows))
-    number = min(_number(query.get("pagina", "")), pages)
+    number = paging.number(request, pages)
     return render.page(
         request,
         template,
@@ -59,25 +58,14 @@ async def _page(request: web.Request, template: str, wait: float | None) -> web.
         order=order,
         show_categories=await flow.shows_categories(running, visitor),
         can_upload=False,
-        fill=_address(request, "/dossier/inhoud") if found.waiting else "",
-        address=partial(_address, request),
+        fill=paging.address(request, "/dossier/inhoud", _KEPT) if found.waiting else "",
+        address=partial(paging.address, request, "/dossier", _KEPT),
         document=_document_address(found.klant.number),
     )
 
 
 def _order(word: str) -> Order:
     return Order(word) if word in list(Order) else Order.NEWEST
-
-
-def _number(word: str) -> int:
-    return max(1, int(word)) if word.isascii() and word.isdigit() and len(word) < 7 else 1
-
-
-def _address(request: web.Request, path: str = "/dossier", **changes: Any) -> str:
-    """This page with other words in its address; None takes one away."""
-    words = {k: v for k, v in request.query.items() if k in _KEPT} | changes
-    kept = {k: str(v) for k, v in words.items() if v is not None}
-    return f"{path}?{urlencode(kept)}" if kept else path
 
 
 def _document_address(klant: str) -> Callable[..., str]:

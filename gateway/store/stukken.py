@@ -94,6 +94,8 @@ _COLUMNS = (
     " s.identity_sealed, s.summary_sealed, s.payment_sealed, s.replaces, s.put_up_by,"
     " s.created_at, s.changed_at"
 )
+#: What is searched: also a title that was given as `t`.
+_TEXT = "concat_ws(' ', k.name, k.number, s.periode, s.jaar, coalesce(t.title, s.soort))"
 _FROM = "from stuk s join klant k on k.firm = s.firm and k.number = s.klant"
 
 
@@ -193,8 +195,7 @@ async def of_klanten(
         " where s.klant = any ($1)"
         " and ($2::text[] is null or s.state = any ($2)) and ($3::int is null or s.jaar = $3)"
         " and ($4::text is null or s.soort = $4)"
-        " and concat_ws(' ', k.name, k.number, s.periode, s.jaar, coalesce(t.title, s.soort))"
-        " ilike all ($5)"
+        f" and {_TEXT} ilike all ($5)"
         " order by s.deadline nulls last, s.created_at desc limit $8",
         list(klanten),
         None if states is None else [str(s) for s in states],
@@ -235,14 +236,38 @@ async def reminded(c: Connection, id: UUID, day: date) -> bool:
     )
 
 
-async def of_firm(c: Connection, *, open_only: bool, limit: int = 500) -> list[Stuk]:
-    """Stukken of the whole firm, for its staff: the newest first."""
+async def of_firm(
+    c: Connection,
+    *,
+    open_only: bool,
+    soort: str | None,
+    words: Sequence[str],
+    titles: Mapping[str, str],
+) -> list[tuple[UUID, State, Route]]:
+    """Stukken of the whole firm, for its staff: the last changed first. words, titles: as in
+    `of_klanten`."""
     rows = await c.fetch(
-        f"select {_COLUMNS} {_FROM} where not $1 or s.state not in"
-        " ('ingetrokken', 'vervangen', 'akkoord_digipoort', 'afgerond')"
-        " order by s.changed_at desc limit $2",
+        f"select s.id, s.state, s.route {_FROM}"
+        " left join unnest($3::text[], $4::text[]) as t (soort, title) on t.soort = s.soort"
+        " where (not $1 or s.state not in"
+        " ('ingetrokken', 'vervangen', 'akkoord_digipoort', 'afgerond'))"
+        f" and ($2::text is null or s.soort = $2) and {_TEXT} ilike all ($5)"
+        " order by s.changed_at desc, s.id",
         open_only,
-        limit,
+        soort,
+        list(titles),
+        list(titles.values()),
+        [_anywhere(word) for word in words],
+    )
+    return [(r["id"], State(r["state"]), Route(r["route"])) for r in rows]
+
+
+async def these(c: Connection, ids: Sequence[UUID]) -> list[Stuk]:
+    """Those that exist, in the order of `ids`."""
+    rows = await c.fetch(
+        f"select {_COLUMNS} {_FROM} join unnest($1::uuid[]) with ordinality as o (id, place)"
+        " on o.id = s.id order by o.place",
+        list(ids),
     )
     return [_stuk(r) for r in rows]
 

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from datetime import date
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -124,6 +125,35 @@ async def test_the_list_is_filtered_by_the_address(at_work, office):
     assert f"/beheer/stukken/{other}" in browser.page
     await browser.get("/beheer/stukken?zoek=niemand")
     assert "Geen documenten gevonden" in browser.text
+
+
+async def test_a_season_of_stukken(at_work, office):
+    """The search and the counts reach all of them; a page shows fifty."""
+    browser, id = at_work
+    async with office.portal.db.tenant(office.firm.id) as c:
+        await c.execute(
+            "insert into stuk (firm, klant, soort, route, state, jaar, periode, manifest, content,"
+            " rule, put_up_by, changed_at) select firm, klant, soort, route, case when n % 3 = 0"
+            " then 'afgekeurd' else state end, 2000 + n % 26, 'maand ' || n, 'm', n::text, rule,"
+            " put_up_by, now() + n * interval '1 second' from stuk, generate_series(1, 1233) n"
+        )
+    await browser.get("/beheer/stukken")
+    assert "Gevonden: 1234" in browser.text
+    assert "Pagina 1 van 25" in browser.text
+    assert "Actie nodig van het kantoor (411)" in browser.text
+    assert "Wacht op de klant (823)" in browser.text
+    assert browser.page.count('class="name-cell"') == 50
+    assert "maand 1233 2011" in browser.text
+    assert "maand 1232 " not in browser.text  # after all that wait for the reader
+    await browser.get("/beheer/stukken?pagina=25&toon=geen")
+    assert browser.page.count('class="name-cell"') == 34
+    assert str(id) in browser.page
+    await browser.get("/beheer/stukken?pagina=9999&toon=kantoor")
+    assert "Pagina 9 van 9" in browser.text
+    assert "?pagina=8&amp;toon=kantoor" in browser.page
+    for words, count in (("maand 2007", 48), ("omzetbelasting 77 2025", 2), ("%", 0)):
+        await browser.get("/beheer/stukken?zoek=" + quote(words))
+        assert f"Gevonden: {count}" in browser.text, words
 
 
 async def test_what_waits_for_the_firm_comes_first(at_work, office):

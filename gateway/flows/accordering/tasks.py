@@ -55,11 +55,6 @@ async def overview(
     words that all stand in its klant, type, periode or year, as the visitor reads them."""
     known = {s.value for s in State}
     states = [State(state)] if state in known else None
-    language = visitor.language
-    titles = {
-        key: f"{one.title.in_(language)} {one.short.in_(language)}"
-        for key, one in visitor.firm.soorten.items()
-    }
     async with portal.db.tenant(visitor.firm.id) as c:
         found = await stukken.of_klanten(
             c,
@@ -68,9 +63,18 @@ async def overview(
             jaar=jaar,
             soort=soort or None,
             words=search.split(),
-            titles=titles,
+            titles=titles(visitor),
         )
         return await tasks_of(c, visitor, [s for s in found if s.state is not State.CONCEPT])
+
+
+def titles(visitor: Visitor) -> dict[str, str]:
+    """What each soort is called, as this visitor reads it: where a search looks."""
+    language = visitor.language
+    return {
+        key: f"{one.title.in_(language)} {one.short.in_(language)}"
+        for key, one in visitor.firm.soorten.items()
+    }
 
 
 async def tasks_of(c: Connection, visitor: Visitor, found: Sequence[Stuk]) -> list[Task]:

@@ -10,7 +10,7 @@ from gateway.domain import stuk as rules
 from gateway.domain.stuk import State
 from gateway.flows.accordering import tasks as flow
 from gateway.flows.accordering.tasks import Task
-from gateway.pages import messages, render, stream
+from gateway.pages import messages, paging, render, stream
 from gateway.pages.accordering.status import shown
 from gateway.pages.context import here, portal, signed_in
 from gateway.pages.routing import Access, Routes
@@ -61,7 +61,7 @@ async def _overview(request: web.Request) -> tuple[dict[str, str], list[Task]]:
         "status": query.get("status", ""),
         "jaar": jaar if jaar.isascii() and jaar.isdigit() and len(jaar) == 4 else "",
         "type": kind if (kind := query.get("type", "")) in signed_in(request).firm.soorten else "",
-        "zoek": _words(query.get("zoek", "")),
+        "zoek": paging.words(query.get("zoek", "")),
     }
     found = await flow.overview(
         portal(request),
@@ -72,11 +72,6 @@ async def _overview(request: web.Request) -> tuple[dict[str, str], list[Task]]:
         search=chosen["zoek"],
     )
     return chosen, found
-
-
-def _words(text: str) -> str:
-    """What somebody searches for, with one blank between words and no sign that cannot be read."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:100]
 
 
 @ROUTES.get("/accordering/overzicht.csv", Access.SESSION)
