@@ -181,12 +181,12 @@ async def of_klanten(
     soort: str | None = None,
     words: Sequence[str] = (),
     titles: Mapping[str, str] | None = None,
-    limit: int = 1000,
+    limit: int | None = None,
 ) -> list[Stuk]:
     """Stukken of these klanten, by deadline and then the newest first. None: any.
 
     words: each stands in the klant's name or number, the periode, the year or the title, in any
-    case. titles: what a soort is called; a soort that is not there, by its id.
+    case. titles: what a soort is called; a soort that is not there, by its id. limit: None: all.
     """
     called = dict(titles or {})
     rows = await c.fetch(

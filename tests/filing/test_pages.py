@@ -11,6 +11,7 @@ from gateway.domain.stuk import State
 from gateway.errors import Invalid
 from gateway.flows import filing, stukbeheer
 from gateway.flows.visitor import today
+from gateway.pages.accordering import overzicht
 from tests.filing.conftest import KLANT
 
 
@@ -272,6 +273,19 @@ async def test_search_in_the_overview(four, search, found):
     assert f"Gevonden: {found}" in browser.text
     text = await browser.get(f"/accordering/overzicht.csv?{urlencode({'zoek': search})}")
     assert len(list(csv.reader(io.StringIO(text), delimiter=";"))) == found + 1
+
+
+async def test_what_does_not_fit_on_the_page_is_told_and_stands_in_the_csv(four, monkeypatch):
+    browser, _ = four
+    monkeypatch.setattr(overzicht, "MOST", 3)
+    page = await browser.get("/accordering/overzicht")
+    assert "Gevonden: meer dan 3" in browser.text
+    assert page.count('class="document"') == 3
+    csv = await browser.get("/accordering/overzicht.csv")
+    assert len(csv.splitlines()) == 5
+    monkeypatch.setattr(overzicht, "MOST", 4)
+    await browser.get("/accordering/overzicht")
+    assert "Gevonden: 4" in browser.text
 
 
 async def test_search_goes_with_the_filters_and_into_the_csv(four):

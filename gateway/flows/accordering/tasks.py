@@ -50,9 +50,11 @@ async def overview(
     jaar: int | None,
     soort: str,
     search: str = "",
+    limit: int | None = None,
 ) -> list[Task]:
     """Every stuk of the visitor's organisations, filtered; the empty filter is [Alle]. search:
-    words that all stand in its klant, type, periode or year, as the visitor reads them."""
+    words that all stand in its klant, type, periode or year, as the visitor reads them. limit:
+    None: all."""
     known = {s.value for s in State}
     states = [State(state)] if state in known else None
     async with portal.db.tenant(visitor.firm.id) as c:
@@ -64,6 +66,7 @@ async def overview(
             soort=soort or None,
             words=search.split(),
             titles=titles(visitor),
+            limit=limit,
         )
         return await tasks_of(c, visitor, [s for s in found if s.state is not State.CONCEPT])
 
