@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ from tests.connectors.worlds import (
     body,
     both_refuse,
 )
-from tests.servers.cmis_server import PASSWORD, REPOSITORY, TOKEN, USER, CmisServer, serving
+from tests.servers.app import serving
+from tests.servers.cmis_server import PASSWORD, REPOSITORY, TOKEN, USER, CmisServer
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +90,10 @@ async def world(tmp_path: Path) -> AsyncIterator[CmisWorld]:
     folder = tmp_path / "repository"
     (folder / "klanten").mkdir(parents=True)
     server = CmisServer(folder)
-    async with serving(server) as url, aclosing(CmisWorld(server, url)) as made:
+    async with (
+        serving(server.app(), "/cmis/browser", auto_decompress=False) as url,
+        aclosing(CmisWorld(server, url)) as made,
+    ):
         yield made
 
 
@@ -304,17 +308,10 @@ class _Trap:
             told = told(request)
         return told if isinstance(told, web.StreamResponse) else web.json_response(told)
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
+    def serving(self) -> AbstractAsyncContextManager[str]:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/cmis"
-        finally:
-            await runner.cleanup()
+        return serving(app, "/cmis")
 
 
 def answer(status: int, body: Any = None, **headers: str) -> Callable[[Any], web.Response]:

@@ -28,6 +28,7 @@ from gateway.errors import (
     SourceError,
 )
 from tests.connectors.worlds import FolderWorld, UrlWorld
+from tests.servers.app import serving
 from tests.servers.cmis_ws_server import (
     PARTS,
     PASSWORD,
@@ -37,7 +38,6 @@ from tests.servers.cmis_ws_server import (
     envelope,
     fault,
     parts,
-    serving,
     wrapped,
 )
 from tests.servers.soap_kit import opened, pinned
@@ -89,7 +89,10 @@ class WsWorld(FolderWorld, UrlWorld):
 async def world(base: Path, tmp_path: Path) -> AsyncIterator[WsWorld]:
     server = CmisWs(tmp_path / "repository")
     server.folder.mkdir()
-    async with serving(server) as url, aclosing(WsWorld(server, url, base)) as made:
+    async with (
+        serving(server.app(), "/services11") as url,
+        aclosing(WsWorld(server, url, base)) as made,
+    ):
         yield made
 
 

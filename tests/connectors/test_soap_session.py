@@ -18,7 +18,7 @@ from gateway.connector.conformance import (
 from gateway.connector.contract import Place
 from gateway.errors import ProtocolError, Unavailable
 from tests.connectors.worlds import OTHER, PLACE, UrlWorld, nobody_comes_in
-from tests.servers.cmis_ws_server import serving
+from tests.servers.app import serving
 from tests.servers.session_server import PASSWORD, PROFILE, USER, Kantoor, wsdl
 from tests.servers.soap_kit import opened, pinned
 
@@ -69,7 +69,7 @@ async def world(tmp_path: Path, monkeypatch: Any) -> AsyncIterator[SessionWorld]
     pinned(tmp_path, "kantoor", "kantoor.wsdl", {"kantoor.wsdl": wsdl().encode()})
     async with AsyncExitStack() as stack:
         made = SessionWorld("", tmp_path, stack)
-        made.url = await stack.enter_async_context(serving(made.server))
+        made.url = await stack.enter_async_context(serving(made.server.app(), "/services11"))
         yield made
 
 

@@ -17,7 +17,7 @@ from gateway.connector.conformance import (
 from gateway.connector.contract import Place
 from gateway.errors import ProtocolError
 from tests.connectors.worlds import OTHER, PLACE, UrlWorld, nobody_comes_in
-from tests.servers.cmis_ws_server import serving
+from tests.servers.app import serving
 from tests.servers.sharepoint_server import LIST, PASSWORD, USER, SharePoint
 from tests.servers.soap_kit import opened, pinned
 
@@ -66,7 +66,7 @@ async def world(
     pinned(tmp_path, "sharepoint-lists", "Lists.wsdl", {"Lists.wsdl": data})
     async with AsyncExitStack() as stack:
         made = SharePointWorld("", tmp_path, stack)
-        made.url = await stack.enter_async_context(serving(made.server))
+        made.url = await stack.enter_async_context(serving(made.server.app(), "/services11"))
         yield made
 
 

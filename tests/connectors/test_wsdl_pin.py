@@ -17,6 +17,7 @@ from gateway.cli import cli
 from gateway.connector.soap import pin as soappin
 from gateway.errors import ConfigInvalid
 from tests.conftest import ROOT
+from tests.servers.app import serving
 from tests.servers.soap_kit import opened
 
 WSDL = """<?xml version="1.0"?><!-- a comment -->
@@ -76,12 +77,8 @@ async def site() -> AsyncIterator[Site]:
     found = Site()
     app = web.Application()
     app.router.add_get("/{path:.*}", found.serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield found
-    await runner.cleanup()
+    async with serving(app) as found.url:
+        yield found
 
 
 @pytest.fixture

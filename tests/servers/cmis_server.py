@@ -12,8 +12,6 @@ import contextlib
 import mimetypes
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -229,15 +227,3 @@ def _path(id: str) -> list[str]:
 
 def _exception(name: str, text: str) -> web.Response:
     return web.json_response({"exception": name, "message": text}, status=STATUS[name])
-
-
-@asynccontextmanager
-async def serving(server: CmisServer) -> AsyncIterator[str]:
-    """The address of the service."""
-    runner = web.AppRunner(server.app(), auto_decompress=False)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/cmis/browser"
-    finally:
-        await runner.cleanup()

@@ -8,11 +8,9 @@ import asyncio
 import base64
 import mimetypes
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -193,15 +191,3 @@ def fault(kind: str, text: str) -> web.Response:
         "</m:cmisFault></detail></S:Fault>",
         500,
     )
-
-
-@asynccontextmanager
-async def serving(server: Any) -> AsyncIterator[str]:
-    """The address below which its services stand."""
-    runner = web.AppRunner(server.app())
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/services11"
-    finally:
-        await runner.cleanup()

@@ -4,7 +4,7 @@ import hashlib
 import ipaddress
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from gateway.connector.egress import EgressPolicy
 from gateway.connector.soap import pin as soappin
 from gateway.connector.soap import tree as soaptree
 from gateway.domain.xml import local, parse
+from tests.servers.app import serving as in_process
 from tests.servers.node_soap import TOKEN
 
 ROOT = Path(__file__).parents[2]
@@ -74,15 +75,9 @@ async def every(source: Soap, place: Place, limit: int = 1000) -> list[Entry]:
     return found
 
 
-@asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/profitservices"
-    finally:
-        await runner.cleanup()
+def serving(app: web.Application) -> AbstractAsyncContextManager[str]:
+    """Below the path of AFAS Profit's own."""
+    return in_process(app, "/profitservices")
 
 
 @asynccontextmanager
