@@ -24,7 +24,6 @@ from gateway.flows.sources import Sources
 from gateway.notify import sms
 from gateway.pages import (
     assets,
-    beheer,
     dossier,
     inloggen,
     kantoor,
@@ -33,6 +32,8 @@ from gateway.pages import (
     welkom,
 )
 from gateway.pages.accordering import afkeuren, akkoord, overzicht, stuk
+from gateway.pages.beheer import acties, lijst, vervangen
+from gateway.pages.beheer import stuk as beheer
 from gateway.pages.context import PORTAL, PROXIES
 from gateway.scan import Scanner
 from gateway.settings import Settings
@@ -107,8 +108,8 @@ def build(
     app[render.ENVIRONMENT] = render.environments(TEMPLATES)
     app[assets.PICTURES] = assets.pictures(portal.firms.values(), pictures)
     app.on_response_prepare.append(security.protect)
-    accordering = (overzicht, stuk, akkoord, afkeuren)
-    for module in (assets, kantoor, inloggen, welkom, dossier, *accordering, beheer):
+    accordering, desk = (overzicht, stuk, akkoord, afkeuren), (lijst, beheer, acties, vervangen)
+    for module in (assets, kantoor, inloggen, welkom, dossier, *accordering, *desk):
         module.ROUTES.add_to(app)
     app.add_subapp(api.PREFIX, api.build(portal, proxies))
     health.add_to(app, portal, metrics_token)
