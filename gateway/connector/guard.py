@@ -4,8 +4,9 @@ Every call to a connector goes through here and nothing of this is in a connecto
 
 * deadlines: connecting and the first byte, each pause between pieces, a whole listing; never
   the whole of a stream, for a large document over a slow line is not a fault;
-* bulkheads: reads and listings each have their own places, per source, so that a sick source
-  of one firm holds up nobody else; who waits longer than `queue_wait` gets Busy;
+* bulkheads: reads, listings and writes each have their own places, per source, so that a sick
+  source of one firm holds up nobody else, and a slow sender no reader; who waits longer than
+  `queue_wait` gets Busy;
 * breaker: see `gateway.connector.breaker`;
 * the border: what a connector gives from outside the klant's place is held back here;
 * retries: list, stat and the opening of a read, once, and only before the first byte;
@@ -68,6 +69,7 @@ class Limits:
     list: float = 20.0
     reads: int = 8
     lists: int = 4
+    writes: int = 16
     queue_wait: float = 2.0
     retry_after: float = 0.2
     close: float = 2.0
@@ -115,6 +117,7 @@ class Guarded:
         self._context = context
         self._reads = Bulkhead(self.limits.reads, self.limits.queue_wait)
         self._lists = Bulkhead(self.limits.lists, self.limits.queue_wait)
+        self._writes = Bulkhead(self.limits.writes, self.limits.queue_wait)
         self._log = context.log
         # Looked up once: prometheus-client takes a lock and a tuple for each look-up.
         self._good = {
@@ -236,7 +239,7 @@ class Guarded:
                     raise DeadlineExceeded(phase="idle") from None
                 raise
 
-        async with self._place(self._reads):
+        async with self._place(self._writes):
             entry = await self._once("put", put, None)
         if entry is None:
             raise theirs[0]
@@ -247,7 +250,7 @@ class Guarded:
     ) -> Entry:
         """See Connector.move. Never tried twice: who lost the answer finds it at one of the two
         places. Raises DeadlineExceeded."""
-        async with self._place(self._reads):
+        async with self._place(self._writes):
             entry = await self._once(
                 "move",
                 lambda: self._connector.move(place, id, folder, name, version=version),

@@ -101,6 +101,7 @@ class SourceLimits(Model):
     list: float = Field(default=20.0, gt=0, le=120)
     reads: int = Field(default=8, ge=1, le=256, description="documents streamed at once")
     lists: int = Field(default=4, ge=1, le=64, description="listings asked at once")
+    writes: int = Field(default=16, ge=1, le=256, description="documents written or moved at once")
     queue_wait: float = Field(default=2.0, ge=0, le=30)
 
 

@@ -1,6 +1,7 @@
 """The guard, on a back office that does everything wrong on demand."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -556,6 +557,23 @@ async def test_a_sick_source_of_one_firm_leaves_anothers_alone(make: Make):
 
 
 # --- writing
+
+
+async def test_slow_senders_hold_up_no_reader(make: Make):
+    """Each has its place until its last byte came, and that may take as long as it likes."""
+    bench = make(limits=dataclasses.replace(QUICK, reads=1, writes=2))
+    slow = [
+        asyncio.create_task(bench.guard.put(PLACE, "Map", f"{n}.pdf", body(b"a", HANG)))
+        for n in range(2)
+    ]
+    await asyncio.sleep(0)
+    assert await bench.document() == b"abcdef"
+    with pytest.raises(Busy):
+        await bench.guard.put(PLACE, "Map", "c.pdf", body(b"a"))
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    await bench.guard.put(PLACE, "Map", "c.pdf", body(b"a"))
 
 
 async def body(*pieces: bytes | Exception | float) -> AsyncIterator[bytes]:
