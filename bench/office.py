@@ -53,7 +53,7 @@ database: {{url: "{dsn}"}}
 sms: {{via: {{kind: simulator, url: "http://127.0.0.1:{sms}/"}}, ten_minutes: 500, day: 1000}}
 mail: {{host: 127.0.0.1, port: {smtp}, tls: none}}
 guard_file: ../attempts
-egress: {{hosts: ["127.0.0.1:*"], networks: [127.0.0.0/8]}}
+egress: {{hosts: ["127.0.0.1:*"], webhooks: ["127.0.0.1:*"], networks: [127.0.0.0/8]}}
 destinations:
   digipoort:
     title: Digipoort

@@ -82,7 +82,7 @@ async def opened(settings: Settings) -> AsyncIterator[Portal]:
             budget=gateway.budget,
             destinations=gateway.destinations,
             scanner=Scanner(gateway.scanner) if gateway.scanner else None,
-            egress=gateway.egress.policy(),
+            egress=gateway.egress.webhook_policy(),
         )
 
 

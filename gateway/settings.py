@@ -23,6 +23,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
 from gateway.connector import registry, secret
+from gateway.connector.contract import Connector
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.secret import Secret
 from gateway.domain.destination import Destination
@@ -67,12 +68,15 @@ class DatabaseSettings(Model):
 
 
 class Egress(Model):
-    """Where connectors may connect to; see gateway.connector.egress."""
+    """Where connectors and webhooks may connect to; see gateway.connector.egress."""
 
     hosts: tuple[str, ...] = Field(default=(), description="name:port; '*' for any port")
+    webhooks: tuple[str, ...] = Field(
+        default=(), description="the same for webhooks, which packages make: no host of a back office"
+    )
     networks: tuple[str, ...] = Field(default=(), description="allowed ranges that are not public")
 
-    @field_validator("hosts")
+    @field_validator("hosts", "webhooks")
     @classmethod
     def _rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for rule in value:
@@ -81,8 +85,15 @@ class Egress(Model):
         return value
 
     def policy(self) -> EgressPolicy:
-        """As the connectors use it."""
-        return EgressPolicy(self.hosts, tuple(ipaddress.ip_network(n) for n in self.networks))
+        """For connectors."""
+        return self._of(self.hosts)
+
+    def webhook_policy(self) -> EgressPolicy:
+        """For webhooks."""
+        return self._of(self.webhooks)
+
+    def _of(self, hosts: tuple[str, ...]) -> EgressPolicy:
+        return EgressPolicy(hosts, tuple(ipaddress.ip_network(n) for n in self.networks))
 
 
 class MessagebirdSms(Model):
@@ -253,6 +264,7 @@ class Loader:
             return None
         if firm is not None:
             self._files(path, tree, firm)
+            self._writing(path, tree, firm)
         return firm
 
     def _files(self, path: Path, tree: Any, firm: Firm) -> None:
@@ -278,6 +290,47 @@ class Loader:
                 continue
             options = source.get("options", CommentedMap())
             self._validate(path, options, model, ("sources", i, "options"), tree)
+
+    def _writing(self, path: Path, tree: Any, firm: Firm) -> None:
+        """What is written needs a source that can be."""
+        if firm.intake is not None:
+            self._writable(path, tree, firm, ("intake", "source"), firm.intake.source)
+        for i, box in enumerate(firm.mailboxes):
+            where = "mailboxes", i
+            self._writable(path, tree, firm, (*where, "source"), box.source, moves=True)
+            for j, rule in enumerate(box.rules):
+                if rule.into != "stuk":
+                    into = (*where, "rules", j, "into", "source")
+                    self._writable(path, tree, firm, into, rule.into.source)
+
+    def _writable(
+        self,
+        path: Path,
+        tree: Any,
+        firm: Firm,
+        where: tuple[Any, ...],
+        id: str,
+        *,
+        moves: bool = False,
+    ) -> None:
+        """Whether a source can be written, and move files, as far as its kind and its options
+        tell: a stranger's kind may say so only once it is opened."""
+        source = firm.source(id)
+        if source is None:
+            return
+        try:
+            kind = registry.find(source.kind)
+            options = kind.Config.model_validate(source.options)
+        except (ConfigInvalid, ValidationError):
+            return  # told already
+        if kind.put is Connector.put or (moves and kind.move is Connector.move):
+            what = "move" if moves else "write"
+            message = f"source {id!r} is of the kind {source.kind}, which cannot {what} files"
+        elif not getattr(options, "writable", True):
+            message = f"source {id!r} cannot be written: its options do not say `writable: true`"
+        else:
+            return
+        self._fault(path, _line(tree, where), _dotted(where), message)
 
     def _hosts(self, firms: Mapping[str, Firm]) -> None:
         seen: dict[str, str] = {}

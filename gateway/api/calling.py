@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
+from uuid import UUID
 
 from aiohttp import web
 from cryptography import x509
@@ -25,6 +27,8 @@ from gateway.store import packages as store
 
 #: Requests a minute with one key.
 A_MINUTE = 600
+#: Requests with documents at once, of one package at one process.
+AT_ONCE = 8
 _LIMIT = package.per_key(A_MINUTE)
 _RATE = {"RateLimit-Policy": f'"sleutel";q={A_MINUTE};w=60'}
 #: Seconds between two signs of life of a request that is worked on; one that gives none for
@@ -69,6 +73,28 @@ def _certificate(request: web.Request, proxies: Sequence[proxy.Network]) -> str:
     except ValueError:
         return ""
     return certificate.fingerprint(SHA256()).hex()
+
+
+_uploads: Counter[UUID] = Counter()
+
+
+@contextmanager
+def sending(caller: Caller) -> Iterator[None]:
+    """While a package sends documents: some at once, so that one package leaves room for others.
+    Raises Problem 429."""
+    if _uploads[caller.package] >= AT_ONCE:
+        raise Problem(
+            429,
+            f"Dit pakket zendt al {AT_ONCE} berichten met documenten tegelijk.",
+            headers={"Retry-After": "5"},
+        )
+    _uploads[caller.package] += 1
+    try:
+        yield
+    finally:
+        _uploads[caller.package] -= 1
+        if not _uploads[caller.package]:
+            del _uploads[caller.package]
 
 
 def rate() -> Mapping[str, str]:

@@ -16,11 +16,39 @@ from aiohttp.http_exceptions import HttpProcessingError
 from gateway.api.operation import MOST_JSON
 from gateway.api.problem import Problem
 
-#: Seconds without a byte of a body.
-IDLE = 60.0
+#: Seconds without a byte of a body. After GRACE seconds of waiting, LEAST bytes a second have to
+#: come, on average: who sends slower keeps a place at a source from others.
+IDLE, GRACE, LEAST = 60.0, 60.0, 16 * 1024
+#: A stuk has 20 documents at the most.
+MOST_PARTS = 64
 T = TypeVar("T")
 #: What aiohttp's reader raises for a body that is no multipart.
 _BROKEN = (ValueError, AssertionError, TypeError, HttpProcessingError)
+
+
+class Pace:
+    """How a body comes in. What the receiver of the bytes takes is not timed."""
+
+    def __init__(self) -> None:
+        self._waited, self._came = 0.0, 0
+
+    async def wait(self, awaitable: Awaitable[T]) -> T:
+        """What comes next. Raises Problem 408 after `IDLE`."""
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        try:
+            async with asyncio.timeout(IDLE):
+                return await awaitable
+        except TimeoutError:
+            raise Problem(408) from None
+        finally:
+            self._waited += clock() - begin
+
+    def took(self, count: int) -> None:
+        """So many bytes came. Raises Problem 408 when that goes too slowly."""
+        self._came += count
+        if self._waited > GRACE and self._came < LEAST * self._waited:
+            raise Problem(408, f"Er kwamen minder dan {LEAST // 1024} KiB per seconde binnen.")
 
 
 @dataclass(slots=True)
@@ -32,6 +60,8 @@ class Body:
     name: str = ""
     filename: str = ""
     seen: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _count: int = 0
+    _pace: Pace = field(default_factory=Pace)
 
     @classmethod
     async def of(cls, request: web.Request) -> "Body":
@@ -63,11 +93,14 @@ class Body:
     async def next(self) -> BodyPartReader | None:
         """The next part; None after the last. Raises Problem 400."""
         try:
-            part = await _in_time(self.reader.next())
+            part = await self._pace.wait(self.reader.next())
         except _BROKEN:
             raise Problem(400, "De multipart is niet te lezen.") from None
         if part is None:
             return None
+        self._count += 1
+        if self._count > MOST_PARTS:
+            raise Problem(400, f"Een multipart heeft ten hoogste {MOST_PARTS} delen.")
         if not isinstance(part, BodyPartReader):
             raise Problem(400, "Een multipart in een multipart kan hier niet.")
         self.name, self.filename = part.name or "", part.filename or ""
@@ -78,7 +111,8 @@ class Body:
         """The bytes of a part, as they come."""
         digest = hashlib.sha256()
         try:
-            while piece := await _in_time(part.read_chunk(256 * 1024)):
+            while piece := await self._pace.wait(part.read_chunk(256 * 1024)):
+                self._pace.took(len(piece))
                 digest.update(piece)
                 yield piece
         except _BROKEN:
@@ -103,15 +137,8 @@ class Body:
 
 
 async def in_time(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same, as long as no piece takes longer than `IDLE`. Raises Problem 408."""
-    pieces = aiter(body)
-    while (piece := await _in_time(anext(pieces, None))) is not None:
+    """The same, at a pace. Raises Problem 408."""
+    pieces, pace = aiter(body), Pace()
+    while (piece := await pace.wait(anext(pieces, None))) is not None:
+        pace.took(len(piece))
         yield piece
-
-
-async def _in_time(awaitable: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(IDLE):
-            return await awaitable
-    except TimeoutError:
-        raise Problem(408) from None

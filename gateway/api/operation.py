@@ -138,6 +138,8 @@ async def _called(operation: Operation, request: web.Request) -> web.StreamRespo
     portal = request.config_dict[PORTAL]
     caller = await calling.caller(portal, request, request.config_dict[PROXIES])
     caller.needs(operation.scope)
+    if any("\0" in part for part in request.match_info.values()):
+        raise Problem(404)
     query = _query(operation, request)
     if operation.method != "POST":
         call: Call[Any, Any] = Call(request, portal, caller, request.match_info, None, query)
@@ -145,7 +147,8 @@ async def _called(operation: Operation, request: web.Request) -> web.StreamRespo
     once = Once.of(portal, caller, request)
     if operation.content and request.content_type != "application/json":
         call = Call(request, portal, caller, request.match_info, once, query)
-        return _json(await operation.handler(call))
+        with calling.sending(caller):
+            return _json(await operation.handler(call))
     data = await _data(request)
     body = _body(operation, request, data)
     if before := await once.begin(request.method, request.path_qs, calling.digest(data)):

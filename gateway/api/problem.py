@@ -1,5 +1,6 @@
 """Failures as problem+json (RFC 9457): what happened, and every fault with its field."""
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -40,6 +41,10 @@ TITLES = {
 }
 
 
+#: Faults of one answer; how many more there are is told.
+MOST_FAULTS = 200
+
+
 class Problem(Exception):
     """Ends the request with a status. faults: by field. more: members beside the standard ones."""
 
@@ -67,9 +72,10 @@ class Problem(Exception):
         if self.detail:
             told["detail"] = self.detail
         if self.faults:
-            told["fouten"] = [
-                {"veld": package.field(k), "melding": v} for k, v in self.faults.items()
-            ]
+            some = itertools.islice(self.faults.items(), MOST_FAULTS)
+            told["fouten"] = [{"veld": package.field(k), "melding": v} for k, v in some]
+            if (more := len(self.faults) - MOST_FAULTS) > 0:
+                told["fouten"].append({"veld": "", "melding": f"En nog {more} fouten."})
         return told | self.more
 
     def response(self) -> web.Response:
@@ -107,6 +113,11 @@ def of(error: Exception) -> Problem:
     if isinstance(error, PortalError):
         log.get().warning("refused", error=str(error))
         return Problem(409)
+    if isinstance(error, ConnectionError):  # nobody hears the answer
+        log.get().info("sender_left")
+        return Problem(400)
+    if isinstance(error, web.RequestPayloadError):
+        return Problem(400, "De Content-Encoding klopt niet, of het verzoek brak af.")
     if isinstance(error, web.HTTPException):
         return Problem(error.status if error.status in TITLES else 400)
     log.get().error("surprise", exc_info=error)

@@ -137,7 +137,7 @@ async def by_content(
         number = waiting.pop(one.name, None)
         if number is None:
             faults[f"{where}.{one.name}"] = "Geen onderdeel heeft deze inhoud."
-        if faults or submission is None or number is None:
+        if faults or submission is None or submission.twice or number is None:
             await _past(one)
             continue
         try:

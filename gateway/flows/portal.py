@@ -49,7 +49,7 @@ class Portal:
 
     base_url: start of every link, without a slash at the end. also: other host names of it.
     budget: seconds that a dossier page waits for its sources. scanner: looks at what comes in;
-    None: nothing does. egress: where webhooks may lead, as connectors.
+    None: nothing does. egress: where webhooks may lead.
     """
 
     product: str

@@ -6,7 +6,7 @@ no document.
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -14,12 +14,14 @@ from gateway.domain import sbr
 from gateway.domain.firm import Firm, Source
 from gateway.domain.klant import Klant
 from gateway.domain.stuk import Role
-from gateway.errors import Invalid
+from gateway.errors import Invalid, TooMany
 from gateway.flows import intake, uploads
 from gateway.flows.intake import PartWish, Twice, Wish
 from gateway.flows.portal import Portal
 from gateway.store.database import Connection
 
+#: Bytes of all instances that a process takes in at the same moment.
+MOST_HELD = 256 * 2**20
 ABSENT = "De inhoud van dit onderdeel ontbreekt."
 TWICE = "Deze inhoud staat bij meer dan één onderdeel."
 
@@ -58,26 +60,32 @@ class Submission:
     ) -> str:
         """The bytes of a part, counted from 0; its SHA-256. Raises Invalid by `parts.<number>`,
         and the source's errors."""
-        part = self.wish.parts[number]
-        if self.source is None:
+        source, part = self.source, self.wish.parts[number]
+        if source is None:
             raise Invalid({"parts": "Dit kantoor neemt geen documenten bij een stuk aan."})
-        if part.role is Role.INSTANCE:
+        if part.role is not Role.INSTANCE:
+            return await self._write(number, source, name, body, sha256)
+        async with AsyncExitStack() as stack:
             with _of_part(number):
-                data = await _held(body)
+                data = await stack.enter_async_context(_held(body))
                 await intake.check_instance(self.firm, self.wish.soort, name, data)
             try:
                 await intake.check_owner(self.portal, self.firm, self.klant, self.wish, data)
             except Twice as e:
                 self.twice = e
                 return hashlib.sha256(data).hexdigest()
-            body = _again(data)
+            return await self._write(number, source, name, _again(data), sha256)
+
+    async def _write(
+        self, number: int, source: Source, name: str, body: AsyncIterator[bytes], sha256: str
+    ) -> str:
         with _of_part(number):
             done = await uploads.put(
-                self.portal, self.firm, self.klant, self.source, self.folder, name, body,
+                self.portal, self.firm, self.klant, source, self.folder, name, body,
                 most=self.most, sha256=sha256,
             )  # fmt: skip
         parts = list(self.wish.parts)
-        parts[number] = PartWish(part.role, done.source, done.entry.id)
+        parts[number] = PartWish(parts[number].role, done.source, done.entry.id)
         self.wish = replace(self.wish, parts=parts)
         return done.sha256
 
@@ -104,13 +112,28 @@ def _of_part(number: int) -> Iterator[None]:
         raise Invalid({f"{at}.{k}".rstrip("."): v for k, v in e.faults.items()}) from e
 
 
-async def _held(body: AsyncIterator[bytes]) -> bytes:
+class _Held:
+    """Bytes of instances that this process holds now."""
+
+    count = 0
+
+
+@asynccontextmanager
+async def _held(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """All of an instance, as long as it is used. Raises Invalid, and TooMany when this process
+    holds too much."""
     data = bytearray()
-    async for piece in body:
-        data += piece
-        if len(data) > sbr.MOST:
-            raise Invalid({"": "Dit bestand is te groot: meer dan 20 MB kan niet mee."})
-    return bytes(data)
+    try:
+        async for piece in body:
+            if len(data) + len(piece) > sbr.MOST:
+                raise Invalid({"": "Dit bestand is te groot: meer dan 20 MB kan niet mee."})
+            if _Held.count + len(piece) > MOST_HELD:
+                raise TooMany(5.0, "instances under way")
+            data += piece
+            _Held.count += len(piece)
+        yield bytes(data)
+    finally:
+        _Held.count -= len(data)
 
 
 async def _again(data: bytes) -> AsyncIterator[bytes]:

@@ -22,7 +22,7 @@ from tests.packages.test_webhooks import Came, Receiver, until, verified
 #: One PostgreSQL for all of them: they stay in one process.
 pytestmark = pytest.mark.xdist_group("crash")
 
-_EGRESS = 'egress: {hosts: ["127.0.0.1:*"], networks: [127.0.0.0/8]}\n'
+_EGRESS = 'egress: {webhooks: ["127.0.0.1:*"], networks: [127.0.0.0/8]}\n'
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ ORIGIN = From("192.0.2.7", "test")
 RECEIVER = "00000000123456780000"
 
 _MORE_GATEWAY = """\
-egress: {{hosts: ["127.0.0.1:*"], networks: [127.0.0.0/8]}}
+egress: {{hosts: ["127.0.0.1:*"], webhooks: ["127.0.0.1:*"],
+         networks: [127.0.0.0/8]}}
 destinations:
   digipoort:
     title: Digipoort

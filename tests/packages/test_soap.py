@@ -152,6 +152,32 @@ async def test_nothing_is_kept_when_the_message_goes_wrong_after_the_document(of
     assert not [name for name in left if not name.startswith(PARTIAL)]
 
 
+@pytest.mark.parametrize(
+    ("more", "field", "words"),
+    [
+        ({"berichtId": "né"}, "berichtId", "Dit heeft niet de vorm die het schema vraagt."),
+        ({"berichtId": "x" * 201}, "berichtId", "Dit is te lang."),
+    ],
+)
+async def test_what_the_schema_says_is_told_in_dutch(proef, more, field, words):
+    """And no value is repeated."""
+    body = elements({"berichtId": "w", "id": str(UUID(int=1)), "reden": "Verkeerde."} | more)
+    told = await ask(proef, "Withdraw", body)
+    assert told.code == 422
+    assert told.faults[field].startswith(words), told.faults
+    assert "urn:" not in told.words
+    assert "'" not in told.words
+
+
+async def test_an_element_that_does_not_belong_there(proef):
+    told = await ask(proef, "GetMessageStatus", elements({"id": str(UUID(int=1)), "extra": "x"}))
+    assert (told.code, told.faults) == (422, {"extra": "Dit element hoort hier niet."})
+    told = await ask(proef, "GetMessageStatus", elements({}))
+    assert (told.code, told.faults) == (
+        422, {"bericht": "Hier ontbreekt een element; verwacht: token, id."},
+    )  # fmt: skip
+
+
 # --- berichtId
 
 

@@ -26,7 +26,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from gateway import log, worker
+from gateway import app as application
+from gateway import log, settings, worker
 from gateway.api import app as api
 from gateway.cli import cli
 from gateway.connector.egress import EgressPolicy
@@ -36,6 +37,7 @@ from gateway.flows import packages, stukbeheer, webhook_lanes
 from gateway.flows.webhook_lanes import Lanes, take_over
 from gateway.store import audit
 from tests.filing.conftest import KLANT, Office
+from tests.pages.conftest import write_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -773,6 +775,17 @@ async def test_addresses_that_are_refused(office, proef, url):
     assert "pass" not in json.dumps(told.body)
     good = await proef.post("/webhooks", {"url": "https://hooks.example/haak?t=1"})
     assert good.status == 201
+
+
+async def test_hosts_of_back_offices_are_not_for_webhooks(dsn, tmp_path, monkeypatch):
+    """A package would reach what only connectors may, and hear how it answers."""
+    monkeypatch.setenv("MAP_TEST_KEY", "k" * 44)
+    folder = write_settings(tmp_path / "config", dsn)
+    with (folder / "gateway.yaml").open("a") as out:
+        out.write("egress: {hosts: ['archief.example:443'], webhooks: ['hooks.example:443']}\n")
+    async with application.opened(settings.load(folder)) as portal:
+        assert portal.egress.allows_host("hooks.example", 443)
+        assert not portal.egress.allows_host("archief.example", 443)
 
 
 async def _reason(owner: Any) -> str:

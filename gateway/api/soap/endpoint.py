@@ -1,5 +1,7 @@
 """The address of SOAP: the WSDL to a GET, an operation to a POST."""
 
+from contextlib import nullcontext
+
 from aiohttp import web
 
 from gateway.api import calling, problem
@@ -60,7 +62,8 @@ async def _answered(request: web.Request, message: Message) -> web.Response:
     if message.kind.action not in ("", f"{OURS}/{name}"):
         raise Problem(400, f"De SOAPAction is niet die van {name}: {OURS}/{name}.")
     caller.needs(operation.scope)
-    answer = await operation.handle(Call(request, portal, caller, message, element))
+    with calling.sending(caller) if message.with_documents else nullcontext():
+        answer = await operation.handle(Call(request, portal, caller, message, element))
     envelope, body = faults.new(version)
     members.write(body, {f"{name}Response": answer.members})
     replayed = dict(calling.REPLAYED) if answer.again else None

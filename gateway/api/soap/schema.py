@@ -1,5 +1,6 @@
 """Our WSDL and XSD: files beside this one, served with the address of the configuration."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -49,8 +50,35 @@ def faults(operation: Element) -> dict[str, str]:
     if schema.validate(tree):
         return {}
     return {
-        _field(tree, one.path or ""): clean(one.message)[:300] for one in schema.error_log
-    } or {"": "De XML past niet op het schema."}
+        _field(tree, one.path or ""): _said(one.type_name, one.message) for one in schema.error_log
+    } or {"": _OTHER}
+
+
+_OTHER = "De XML past hier niet op het schema."
+#: By libxml2's type of error, as wire.faults says the same; values are not repeated.
+_SAID = {
+    "SCHEMAV_CVC_PATTERN_VALID": "Dit heeft niet de vorm die het schema vraagt.",
+    "SCHEMAV_CVC_MAXLENGTH_VALID": "Dit is te lang.",
+    "SCHEMAV_CVC_MINLENGTH_VALID": "Dit is te kort.",
+    "SCHEMAV_CVC_ENUMERATION_VALID": "Dit kan hier niet.",
+    "SCHEMAV_CVC_MININCLUSIVE_VALID": "Dit getal is te klein.",
+    "SCHEMAV_CVC_MAXINCLUSIVE_VALID": "Dit getal is te groot.",
+    "SCHEMAV_CVC_DATATYPE_VALID_1_2_1": "Deze waarde kan hier niet.",
+    "SCHEMAV_CVC_COMPLEX_TYPE_3_2_1": "Dit attribuut bestaat niet.",
+}
+_EXPECTED = re.compile(r"Expected is (?:one of )?\( (.*) \)")
+
+
+def _said(type: str, message: str) -> str:
+    if type != "SCHEMAV_ELEMENT_CONTENT":
+        return _SAID.get(type, _OTHER)
+    missing = "Missing child" in message
+    names = _EXPECTED.search(clean(message))
+    told = "Hier ontbreekt een element" if missing else "Dit element hoort hier niet"
+    if names is None:
+        return f"{told}."
+    expected = ", ".join(name.strip().rpartition("}")[2] for name in names[1].split(","))
+    return f"{told}; verwacht: {expected}."[:300]
 
 
 def _field(tree: "etree._ElementTree[Element]", path: str) -> str:
