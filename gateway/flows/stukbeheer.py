@@ -286,7 +286,7 @@ async def _after_paper(
         await notices.to_approve(portal, c, firm, stuk)
         return State.PARTLY
     await stukken.move(c, stuk, State.APPROVED)
-    return await filing.begin(portal, c, firm, stuk, firm.soorten[stuk.soort])
+    return await filing.begin(portal, c, firm, stuk, tasks.soort_of(firm, stuk))
 
 
 async def report(

@@ -7,7 +7,7 @@ import pytest
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
 from gateway.errors import Denied, Invalid, Stale
-from gateway.flows import intake, stukbeheer
+from gateway.flows import filing, intake, stukbeheer
 from gateway.flows.accordering import approving, opening, rejecting, sending, showing, tasks
 from gateway.flows.visitor import today
 from tests.domain.xbrl import made
@@ -283,3 +283,17 @@ async def test_on_paper_with_a_reason(office, person):
     assert state is State.APPROVED
     assert (await office.finish(id)).state is D.FINAL_OK
     assert "stuk_approved_on_paper" in await _events(office, id)
+
+
+async def test_on_paper_of_a_soort_that_the_firm_took_out_of_its_file(office, person):
+    await person()
+    id = await office.put_up()
+    firm = office.firm.model_copy(
+        update={"soorten": {k: v for k, v in office.firm.soorten.items() if k != "ob"}}
+    )
+    with pytest.raises(Invalid) as told:
+        await stukbeheer.paper(
+            office.portal, firm, id, "sanne@bakkerij.example", "eva", "Brief in het dossier."
+        )
+    assert told.value.faults == {"stuk": filing.NO_DESTINATION}
+    assert (await office.stuk(id)).state is State.TO_APPROVE
