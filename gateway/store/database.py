@@ -9,8 +9,10 @@ import ssl as ssl_module
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from gateway import log
@@ -21,21 +23,22 @@ ROLE = "map_app"
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Record: TypeAlias = asyncpg.Record
 
-#: What a lost server looks like; the next attempt gets a new connection.
+#: What passes by itself: a server that is lost, full, told to stop, or that broke a transaction
+#: off in favour of another. The next attempt gets a connection, or a transaction, of its own.
 LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # cut off in the middle of a conversation
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    ConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,  # deadlocks, serialization
+    asyncpg.ReadOnlySQLTransactionError,  # the primary has become a standby
     OSError,
 )
 
 
 class DatabaseDown(PortalError):
-    """PostgreSQL cannot be reached at this moment."""
+    """PostgreSQL cannot be reached, or cannot do it, at this moment; later it may."""
 
 
 class Database:
@@ -48,10 +51,12 @@ class Database:
     async def connect(
         cls, dsn: str, *, most: int = 16, ssl: ssl_module.SSLContext | None = None
     ) -> Self:
-        """Open the pool. `dsn` may name several hosts; a failover is survived by reconnecting.
+        """Open the pool. `dsn` may name several hosts, of which the one that can be written is
+        taken unless it says otherwise; a failover is survived by reconnecting.
 
         The server need not be up: connections are made when they are needed.
         """
+        named = "target_session_attrs" in parse_qs(urlsplit(dsn).query)
         pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -59,6 +64,7 @@ class Database:
             command_timeout=30,
             timeout=5,
             ssl=ssl,
+            target_session_attrs=None if named else SessionAttribute.read_write,
             server_settings={
                 "role": ROLE,
                 "application_name": "mijnaccountantsportal",
@@ -80,13 +86,16 @@ class Database:
         """A connection that sees no firm: for the functions that work across firms."""
         try:
             connection = await self._pool.acquire()
-        except (*LOST, TimeoutError) as e:
+        except (*LOST, asyncpg.PostgresError) as e:  # nothing was asked yet: the fault is there
             log.get().warning("database_down", error=type(e).__name__)
-            raise DatabaseDown from e
+            raise DatabaseDown(type(e).__name__) from e
         try:
             yield connection
         except LOST as e:
-            raise DatabaseDown from e
+            if isinstance(e, asyncpg.ReadOnlySQLTransactionError):
+                # The other connections lead to the same server.
+                await self._pool.expire_connections()
+            raise DatabaseDown(type(e).__name__) from e
         finally:
             await self._give_back(connection)
 
