@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from gateway import log
 from gateway.errors import PortalError
@@ -18,8 +20,10 @@ LOOK = 1.0
 CLEAN = 3600.0
 #: Seconds between two looks whether an old backup was put back.
 WATCH = 30.0
-#: Seconds of rest after the database was away; doubles up to the last.
+#: Seconds of rest after the database was away, or a fault of ours; doubles up to the last.
 REST, REST_MOST = 1.0, 30.0
+
+T = TypeVar("T")
 
 
 async def run(
@@ -32,83 +36,108 @@ async def run(
     log.get().info("worker_started")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_mail(portal, mailer, stop))
+        for job in (_forget, reminding.remind, auditing.checkpoint_all):
+            tasks.create_task(_hourly(portal, job, stop))
         tasks.create_task(_events(portal, stop))
         tasks.create_task(_mailboxes(portal, stop))
         if works is not None:
             tasks.create_task(_deliver(works, stop))
+            tasks.create_task(_hourly(works, expiring.warn, stop))
     log.get().info("worker_stopped")
 
 
-async def _deliver(works: Works, stop: asyncio.Event) -> None:
-    """Keep the lanes full. What is under way when it is told to stop is let to its end."""
-    lanes, rest = Lanes(works), REST
-    watched: float | None = None
-    warned: float | None = None
-    clock = asyncio.get_running_loop().time
-    while not stop.is_set():
-        try:
-            # Nothing is sent before it is known whether a backup was put back.
-            if watched is None or clock() - watched >= WATCH:
-                await watch_for_restore(works)
-                watched = clock()
-            await lanes.fill()
-            if warned is None or clock() - warned >= CLEAN:
-                await expiring.warn(works)
-                warned = clock()
-            rest = REST
-            await lanes.rest(LOOK / 4)
-        except PortalError as e:
-            log.get().warning("deliveries_wait", error=str(e), seconds=rest)
-            await _until(stop, rest)
-            rest = min(rest * 2, REST_MOST)
-    await lanes.drain()
+async def _keep(
+    stop: asyncio.Event,
+    step: Callable[[], Awaitable[float]],
+    *,
+    loop: str,
+    waits: str = "worker_waits",
+) -> None:
+    """Step after step until `stop`, and after each the seconds that it gives. Whatever a step
+    raises, the next comes: one thing that goes wrong must not end the work of all firms.
 
-
-async def _mail(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
+    loop: its name in the log. waits: the event that tells of a lost database.
+    """
     rest = REST
-    cleaned: float | None = None
-    clock = asyncio.get_running_loop().time
     while not stop.is_set():
         try:
-            sent = await letters.deliver_due(portal, mailer, datetime.now(UTC))
-            if cleaned is None or clock() - cleaned >= CLEAN:
-                await _forget(portal)
-                await reminding.remind(portal)
-                await auditing.checkpoint_all(portal)
-                cleaned = clock()
-            rest, wait = REST, 0.0 if sent else LOOK
-        except PortalError as e:
-            log.get().warning("worker_waits", error=str(e), seconds=rest)
+            wait = await step()
+            rest = REST
+        except Exception as e:
+            if isinstance(e, PortalError):
+                log.get().warning(waits, error=str(e), seconds=rest)
+            else:
+                log.get().error("worker_surprise", loop=loop, seconds=rest, exc_info=e)
             rest, wait = min(rest * 2, REST_MOST), rest
         await _until(stop, wait)
 
 
+async def _deliver(works: Works, stop: asyncio.Event) -> None:
+    """Keep the lanes full. What is under way when it is told to stop is let to its end."""
+    lanes = Lanes(works)
+    watched: float | None = None
+    clock = asyncio.get_running_loop().time
+
+    async def step() -> float:
+        nonlocal watched
+        # Nothing is sent before it is known whether a backup was put back.
+        if watched is None or clock() - watched >= WATCH:
+            await watch_for_restore(works)
+            watched = clock()
+        await lanes.fill()
+        await lanes.rest(LOOK / 4)
+        return 0.0
+
+    await _keep(stop, step, loop="deliveries", waits="deliveries_wait")
+    await lanes.drain()
+
+
+async def _mail(portal: Portal, mailer: Mailer, stop: asyncio.Event) -> None:
+    async def step() -> float:
+        return 0.0 if await letters.deliver_due(portal, mailer, datetime.now(UTC)) else LOOK
+
+    await _keep(stop, step, loop="mail")
+
+
+async def _hourly(of: T, job: Callable[[T], Awaitable[object]], stop: asyncio.Event) -> None:
+    """One of the jobs that need no haste, each in a loop of its own: none keeps up another."""
+
+    async def step() -> float:
+        await job(of)
+        return CLEAN
+
+    await _keep(stop, step, loop=job.__name__.strip("_"))
+
+
 async def _events(portal: Portal, stop: asyncio.Event) -> None:
     """Tell webhooks what happened. Attempts under way when it is told to stop are let end."""
-    lanes, rest = webhook_lanes.Lanes(portal), REST
+    lanes = webhook_lanes.Lanes(portal)
     taken: float | None = None
     clock = asyncio.get_running_loop().time
-    while not stop.is_set():
-        try:
-            if taken is None or clock() - taken >= LOOK:
-                await webhook_lanes.take_over(portal)
-                taken = clock()
-            busy = await lanes.fill()
-            rest = REST
-            await (lanes.rest(LOOK / 4) if busy else _until(stop, LOOK))
-        except PortalError as e:
-            log.get().warning("webhooks_wait", error=str(e), seconds=rest)
-            await _until(stop, rest)
-            rest = min(rest * 2, REST_MOST)
+
+    async def step() -> float:
+        nonlocal taken
+        if taken is None or clock() - taken >= LOOK:
+            await webhook_lanes.take_over(portal)
+            taken = clock()
+        if not await lanes.fill():
+            return LOOK
+        await lanes.rest(LOOK / 4)
+        return 0.0
+
+    await _keep(stop, step, loop="webhooks", waits="webhooks_wait")
     await lanes.drain()
 
 
 async def _mailboxes(portal: Portal, stop: asyncio.Event) -> None:
     """Take in what packages dropped. A set that is being taken is let to its end."""
     lanes = mailbox_lanes.Lanes(portal)
-    while not stop.is_set():
+
+    async def step() -> float:
         lanes.fill()
-        await _until(stop, LOOK)
+        return LOOK
+
+    await _keep(stop, step, loop="mailboxes")
     await lanes.drain()
 
 

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.domain import colour, soort
+from gateway.domain import colour, mail, soort
 from gateway.domain.mailbox import Mailbox
 from gateway.domain.model import Certified, Model, Text
 from gateway.domain.soort import Soort, SoortKey
@@ -25,7 +25,15 @@ _FIELDS = re.compile(r"\{([^{}]*)\}")
 FirmId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$")]
-MailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"]+@[^@\s<>\"]+\.[^@\s<>\"]+$")]
+
+
+def _mail_address(value: str) -> str:
+    if mail.written(value) is None:
+        raise ValueError(f"{value!r} is no e-mail address")
+    return value
+
+
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 
 
 def _colour(value: str) -> str:

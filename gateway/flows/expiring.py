@@ -9,6 +9,7 @@ from gateway.flows.delivering.cases import Works
 from gateway.flows.receivers import Held
 from gateway.flows.visitor import now
 from gateway.store import audit, warnings
+from gateway.store.database import DatabaseDown
 
 _WORDS = {
     "certificate": "ons certificaat met sleutel",
@@ -36,7 +37,15 @@ async def warn(works: Works) -> int:
         elif firms:
             # Operations has no rows of its own: the first firm keeps what it was told.
             firm = firms[held.firm or min(firms)]
-            count += await _one(works, firm, held)
+            try:
+                count += await _one(works, firm, held)
+            except DatabaseDown:
+                raise
+            except Exception as e:  # this certificate's alone: the others must be told
+                log.get().error(
+                    "certificate_surprise", firm=held.firm, destination=held.destination,
+                    what=held.what, exc_info=e,
+                )  # fmt: skip
     return count
 
 

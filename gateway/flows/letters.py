@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from gateway import log
+from gateway.domain import mail
 from gateway.domain.firm import Firm
 from gateway.domain.keys import SealBroken
 from gateway.flows.portal import Portal
@@ -97,6 +98,10 @@ async def _one(portal: Portal, mailer: Mailer, firm: Firm, now: datetime) -> boo
     except MailFailed as e:
         await _failed(portal, firm, letter, now, e)
         return False
+    except Exception as e:  # this letter's alone: the others must go on
+        log.get().error("mail_surprise", firm=firm.id, mail=str(letter.id), exc_info=e)
+        await _failed(portal, firm, letter, now, MailFailed(type(e).__name__))
+        return False
     async with portal.db.tenant(firm.id) as c:
         await outbox.sent(c, letter.id)
     log.get().info("mail_sent", firm=firm.id, mail=str(letter.id), mail_event=letter.event)
@@ -108,14 +113,21 @@ def _written(portal: Portal, firm: Firm, letter: outbox.Letter) -> Mail:
     try:
         payload = json.loads(portal.keys.open("letter", letter.payload_sealed))
         recipient = portal.keys.open("recipient", letter.recipient_sealed)
+        rendered = render(
+            letter.event, payload["language"], firm, portal.base_url, payload["values"]
+        )
     except SealBroken as e:
         raise MailFailed("sealed with another key", retryable=False) from e
+    except MailFailed:
+        raise
+    except Exception as e:
+        raise MailFailed(f"cannot be written: {type(e).__name__}", retryable=False) from e
     return Mail(
         sender=firm.mail.sender,
         sender_name=firm.mail_name,
         recipient=recipient,
-        id=f"{letter.id}@{firm.mail.sender.rpartition('@')[2]}",
-        **render(letter.event, payload["language"], firm, portal.base_url, payload["values"]),
+        id=f"{letter.id}@{(mail.written(firm.mail.sender) or '').rpartition('@')[2]}",
+        **rendered,
     )
 
 

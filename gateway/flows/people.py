@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gateway.domain import keys, password, phone, throttle
+from gateway.domain import keys, mail, password, phone, throttle
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
 from gateway.domain.person import RETURNS, Person, Role, State
@@ -25,8 +25,8 @@ from gateway.store.database import Connection
 LIFETIMES = {"password": timedelta(hours=1), "invitation": timedelta(hours=72)}
 NO_MOBILE = "Vul een mobiel nummer in, bijvoorbeeld 06 12345678."
 NOT_EQUAL = "De twee wachtwoorden zijn niet gelijk."
-NO_MAIL = "Vul een e-mailadres in."
-MAIL = re.compile(r"[^@\s<>\"(),:;\\\[\]]+@[^@\s<>\"(),:;\\\[\]]+\.[^@\s<>\"(),:;\\\[\]]+")
+NO_MAIL = "Vul een e-mailadres in, zonder accenten voor de @: naam@kantoor.nl."
+MAIL = mail.PATTERN
 KLANT_NUMBER = re.compile(r"[\w./-]{1,40}", re.ASCII)
 
 
@@ -64,7 +64,7 @@ async def add(
     username = as_username(username)
     name = " ".join(name.split()) or username
     faults = {} if number else {"mobile": NO_MOBILE}
-    if not MAIL.fullmatch(username):
+    if mail.written(username) is None:
         faults["username"] = NO_MAIL
     async with portal.db.tenant(firm.id) as c:
         for klant in klanten_of:

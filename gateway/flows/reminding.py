@@ -8,6 +8,7 @@ from gateway.flows import notices
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import today
 from gateway.store import audit, stukken
+from gateway.store.database import DatabaseDown
 from gateway.store.stukken import Stuk
 
 
@@ -30,8 +31,14 @@ async def remind(portal: Portal) -> int:
         async with portal.db.tenant(firm.id) as c:
             found = await stukken.with_deadline(c, OPEN)
         for stuk in found:
-            if is_due(firm.soorten.get(stuk.soort), stuk) and await _one(portal, firm, stuk):
-                count += 1
+            if not is_due(firm.soorten.get(stuk.soort), stuk):
+                continue
+            try:
+                count += await _one(portal, firm, stuk)
+            except DatabaseDown:
+                raise
+            except Exception as e:  # this stuk's alone: the others must be told
+                log.get().error("reminder_surprise", firm=firm.id, stuk=str(stuk.id), exc_info=e)
     if count:
         log.get().info("reminded", stukken=count)
     return count

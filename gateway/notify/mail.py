@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any, TypedDict
 import aiosmtplib
 import jinja2
 
+from gateway.domain import mail as addresses
 from gateway.domain.firm import Firm
 from gateway.errors import PortalError
 
@@ -49,16 +51,24 @@ class Mail:
     id: str
 
     def message(self) -> EmailMessage:
-        """As it is sent. A line break in a name or subject is refused by the header API."""
+        """As it is sent. A line break in a name or subject is refused by the header API, and so is
+        what cannot be written: many kinds of exceptions, ValueError for an address."""
         message = EmailMessage()
-        message["From"] = Address(self.sender_name, addr_spec=self.sender)
-        message["To"] = Address(addr_spec=self.recipient)
+        message["From"] = Address(self.sender_name, addr_spec=_written(self.sender))
+        message["To"] = Address(addr_spec=_written(self.recipient))
         message["Subject"] = self.subject
         message["Message-ID"] = f"<{self.id}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(self.text)
         message.add_alternative(self.html, subtype="html")
         return message
+
+
+def _written(address: str) -> str:
+    found = addresses.written(address)
+    if found is None:  # it came in before addresses were looked at as they are now
+        raise ValueError("no address")
+    return found
 
 
 @cache
@@ -133,7 +143,8 @@ class Mailer:
         """Hand one letter over. Raises MailFailed."""
         try:
             message = mail.message()
-        except (ValueError, IndexError) as e:
+            message.as_bytes(policy=policy.SMTP)  # some faults show themselves only here
+        except Exception as e:  # whatever it is, it is this letter's, and would be at each attempt
             raise MailFailed(f"cannot be written: {type(e).__name__}", retryable=False) from e
         async with self._lock:
             try:
@@ -153,6 +164,9 @@ class Mailer:
             except (aiosmtplib.SMTPException, OSError, TimeoutError) as e:
                 self._smtp.close()
                 raise MailFailed(type(e).__name__) from e
+            except Exception:  # the next letter begins a conversation of its own
+                self._smtp.close()
+                raise
 
     async def aclose(self) -> None:
         """Say goodbye."""

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.domain import colour
-from gateway.domain.firm import Category, HouseStyle, Source, safe_part
+from gateway.domain.firm import Category, HouseStyle, MailStyle, Source, safe_part
 
 
 def source(**more) -> Source:
@@ -25,6 +25,14 @@ def test_contrast_as_wcag_computes_it(one, other, ratio):
 def test_white_must_be_readable_on_the_main_colour(bad):
     with pytest.raises(ValidationError):
         HouseStyle(primary=bad, accent="#000000")
+
+
+@pytest.mark.parametrize(
+    "bad", ["a@x..example", "a@x.example.", "a..b@x.example", "ünï@x.example"]
+)
+def test_a_sender_that_no_letter_can_have(bad):
+    with pytest.raises(ValidationError, match="no e-mail address"):
+        MailStyle(sender=bad)
 
 
 @pytest.mark.parametrize("bad", ["naam", "{naam}", "{number.__class__}", "{name}", ""])

@@ -149,6 +149,22 @@ async def test_what_cannot_be_read_is_told_and_the_rest_goes_on(office, issue, t
     assert "certificate_unreadable" in {e["event"] for e in logs}
 
 
+async def test_one_that_cannot_be_told_of_keeps_up_no_other(office, issue, monkeypatch):
+    works, real, asked = with_certificate(office, issue("gedeeld", -9, 6)), expiring._one, []
+
+    async def one(works, firm, held):
+        asked.append(held)
+        if len(asked) == 1:
+            raise ZeroDivisionError
+        return await real(works, firm, held)
+
+    monkeypatch.setattr(expiring, "_one", one)
+    with structlog.testing.capture_logs() as logs:
+        await expiring.warn(works)
+    assert len(asked) > 1
+    assert "certificate_surprise" in {e["event"] for e in logs}
+
+
 async def test_the_command_lists_them(office, issue, tmp_path):
     folder = tmp_path / "config"
     text = (folder / "gateway.yaml").read_text()

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
+from gateway.domain.keys import SealBroken
 from gateway.flows import reminding
 from gateway.flows.accordering import tasks
 from gateway.flows.visitor import today
@@ -23,6 +25,22 @@ async def test_the_ladder(office, person, days, reminded):
     assert await reminding.remind(office.portal) == reminded
     assert await reminding.remind(office.portal) == 0  # once a day
     assert await _letters(office) == before + reminded
+
+
+async def test_a_stuk_that_cannot_be_told_of_keeps_up_no_other(office, person, monkeypatch):
+    await person()
+    ids = [await office.put_up(tag=tag, deadline=today()) for tag in (1, 2, 3)]
+    real = reminding._one
+
+    async def one(portal, firm, stuk):
+        if stuk.id == ids[1]:
+            raise SealBroken
+        return await real(portal, firm, stuk)
+
+    monkeypatch.setattr(reminding, "_one", one)
+    with capture_logs() as logs:
+        assert await reminding.remind(office.portal) == 2
+    assert [e["stuk"] for e in logs if e["event"] == "reminder_surprise"] == [str(ids[1])]
 
 
 async def test_nobody_is_reminded_of_what_is_done(office, person):

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from gateway import worker
 from gateway.flows import letters
-from gateway.notify.mail import MailFailed
+from gateway.notify.mail import Mailer, MailFailed
 from gateway.store import outbox
 from gateway.store.database import DatabaseDown
 
@@ -106,6 +107,63 @@ async def test_a_letter_that_cannot_be_written_stops_no_other(portal, firm, post
     owner = await asyncpg.connect(dsn)
     assert await owner.fetchval("select count(*) from outbox where state = 'failed'") == 3
     await owner.close()
+
+
+@pytest.mark.parametrize(
+    "address", ["a..b@x..example", "a@x.example.", "ünï@x.example", "a@⒈x.example"]
+)
+async def test_an_address_of_former_days_ends_no_worker(portal, firm, post, dsn, address):
+    """Addresses came in that no letter can be written to; the real mailer tells so."""
+    mailer, stop = Mailer("127.0.0.1", 1, tls="none"), asyncio.Event()
+    real = post.send
+
+    async def send(mail) -> None:
+        if mail.recipient == address:
+            await mailer.send(mail)
+        await real(mail)
+        stop.set()
+
+    post.send = send
+    await _put(portal, firm, address)
+    await _put(portal, firm)
+    with capture_logs() as logs:
+        await asyncio.wait_for(worker.run(portal, post, stop), 60)
+    assert post.sent == ["noor@x.example"]
+    assert [e["final"] for e in logs if e["event"] == "mail_failed"] == [True]
+    owner = await asyncpg.connect(dsn)
+    assert await owner.fetchval("select count(*) from outbox where state = 'failed'") == 1
+    await owner.close()
+
+
+@pytest.mark.parametrize("sealed", ["[]", "{}", '{"language": "nl", "values": 1}', "geen JSON"])
+async def test_a_letter_that_is_no_letter_is_given_up(portal, firm, post, dsn, sealed):
+    async with portal.db.tenant(firm.id) as c:
+        to, what = portal.keys.seal("recipient", "a@x.example"), portal.keys.seal("letter", sealed)
+        await outbox.add(c, firm.id, "password_changed", to, what)
+    await letters.deliver_due(portal, post, at())
+    owner = await asyncpg.connect(dsn)
+    assert await owner.fetchval("select state from outbox") == "failed"
+    await owner.close()
+
+
+async def test_a_fault_of_ours_in_sending_keeps_up_no_other(portal, firm, post):
+    await _put(portal, firm, "raar@x.example")
+    await _put(portal, firm)
+    real = post.send
+
+    async def send(mail) -> None:
+        if mail.recipient == "raar@x.example":
+            raise ZeroDivisionError
+        await real(mail)
+
+    post.send = send
+    with capture_logs() as logs:
+        while not post.sent:
+            await letters.deliver_due(portal, post, at())
+    assert [e["event"] for e in logs] == ["mail_surprise", "mail_failed", "mail_sent"]
+    assert not logs[1]["final"]
+    post.send = real
+    assert await letters.deliver_due(portal, post, at(minutes=5)) == 1
 
 
 async def test_no_firm_waits_for_anothers_mountain(portal, firm, post, monkeypatch):

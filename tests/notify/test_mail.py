@@ -17,6 +17,7 @@ from gateway import settings
 from gateway.notify.mail import FOLDER, Mail, Mailer, MailFailed, render
 from gateway.simulators import mail as simulator
 from tests.conftest import ROOT
+from tests.domain.test_mail import NONE
 
 VALUES = {
     "what": "Aangifte omzetbelasting",
@@ -119,6 +120,12 @@ async def test_a_refused_letter(server, firm, recipient, retryable):
         {"recipient": "a@x.example\r\nBcc: b@x.example"},
         {"recipient": "a@x.example, b@x.example"},
         {"recipient": "geen adres"},
+        *({"recipient": text} for text in NONE),
+        {"sender": "a@x..example"},
+        {"subject": "half \ud83d"},
+        {"text": "half \ud83d"},
+        {"html": "half \ud83d"},
+        {"sender_name": "half \ud83d"},
     ],
 )
 async def test_no_header_is_injected(server, firm, more):
@@ -127,6 +134,17 @@ async def test_no_header_is_injected(server, firm, more):
         await mailer.send(letter(firm, **more))
     assert not told.value.retryable
     assert kept.all() == []
+
+
+async def test_a_domain_of_another_alphabet_reaches_any_server(firm, listen):
+    kept = simulator.open_mailbox()
+    port = await listen(simulator.Handler(kept), enable_SMTPUTF8=False)
+    mailer = Mailer("127.0.0.1", port, tls="none")
+    await mailer.send(letter(firm, "noor@bücher.example", sender="wij@bücher.example"))
+    (one,) = kept.all()
+    assert one["to"] == "noor@xn--bcher-kva.example"
+    assert "wij@xn--bcher-kva.example" in one["from"]
+    await mailer.aclose()
 
 
 async def test_a_server_that_is_not_there(firm):

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from gateway.domain import chain as rules
 from gateway.domain.chain import Kind
@@ -119,6 +120,24 @@ async def test_a_checkpoint_is_made_once(portal, chained):  # noqa: F811
     second = await auditing.checkpoint(portal, chained)
     assert (first.number, second.number) == (6, 7)
     assert await auditing.checkpoint_all(portal) == 2
+
+
+async def test_a_firm_whose_chain_is_not_signed_keeps_up_no_other(
+    portal,  # noqa: F811
+    chained,
+    monkeypatch,
+):
+    real = auditing.checkpoint
+
+    async def checkpoint(portal, one):
+        if one == chained:
+            raise ZeroDivisionError
+        return await real(portal, one)
+
+    monkeypatch.setattr(auditing, "checkpoint", checkpoint)
+    with capture_logs() as logs:
+        assert await auditing.checkpoint_all(portal) == len(portal.firms) - 1
+    assert [e["firm"] for e in logs if e["event"] == "checkpoint_surprise"] == [chained.id]
 
 
 async def test_nothing_is_signed_of_nothing(portal, firm):  # noqa: F811
