@@ -118,13 +118,15 @@ class Kept:
 
 @dataclass(slots=True)
 class Once:
-    """One POST with its Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). over: a
-    process died over the same request: what it did may be there."""
+    """One POST with its Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). over: the
+    same request was done, or a process died over it, and its answer was not kept: what it did may
+    be there. done: only its answer is still to be kept."""
 
     portal: Portal
     caller: Caller
     key: str
     over: bool = False
+    done: bool = False
 
     @classmethod
     def of(cls, portal: Portal, caller: Caller, request: web.Request) -> "Once":
@@ -158,12 +160,13 @@ class Once:
     @asynccontextmanager
     async def going(self) -> AsyncIterator[None]:
         """While the request is worked on, it gives signs of life; when it fails, its key is free
-        again."""
+        again. What was done and could not be answered is left, as by a process that died."""
         beating = asyncio.create_task(self._beat())
         try:
             yield
         except BaseException:
-            await self.free()
+            if not self.done:
+                await self.free()
             raise
         finally:
             beating.cancel()
@@ -180,6 +183,7 @@ class Once:
     ) -> None:
         """Keep a good answer; it is given again for a day. content: digest of what was asked, as
         far as `begin` did not know it."""
+        self.done = True
         kept = {"body": body, "headers": dict(headers), "content": content}
         text = json.dumps(kept, ensure_ascii=False)
         async with self.portal.db.tenant(self.caller.firm.id) as c:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.domain.package import Scope
 from gateway.errors import Invalid
 from gateway.flows import packages, people, uploads
 from gateway.flows.accordering import rejecting
+from gateway.store.database import DatabaseDown
 from tests.domain.xbrl import made
 from tests.filing.conftest import INSTANCES, KLANT
 from tests.packages.conftest import ob, ob_files
@@ -357,6 +359,38 @@ async def test_a_post_needs_a_key_of_its_own(proef):
     ) as r:  # fmt: skip
         assert r.status == 400
         assert "Idempotency-Key" in (await r.json(content_type=None))["detail"]
+
+
+@pytest.mark.parametrize("way", ["content", "reference"])
+async def test_what_was_done_but_not_answered_is_answered_the_next_time(
+    office, proef, monkeypatch, way
+):
+    """The database goes away between the two; the package asks again with the same key."""
+    wish = ob()
+    if way == "reference":
+        parts = [office.write("ob-9.xbrl", INSTANCES["ob"](9)), office.write("ob-9.pdf", "%PDF-1")]
+        wish["onderdelen"] = [{"rol": p.role, "bron": p.source, "id": p.id} for p in parts]
+
+    async def ask():
+        if way == "content":
+            return await proef.put_up(wish, ob_files(), once="k")
+        return await proef.post("/stukken", wish, once="k")
+
+    async def away(*_):
+        raise DatabaseDown("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(calling.store, "answered", away)
+        first = await ask()
+    assert (first.status, first.headers["Retry-After"]) == (503, "30")
+    busy = await ask()
+    assert (busy.status, busy.headers["Retry-After"]) == (409, "5")
+    monkeypatch.setattr(calling, "STALE", timedelta(0))
+    again = await ask()
+    assert again.status == 201, again.body
+    async with office.portal.db.tenant(office.firm.id) as c:
+        assert [str(r["id"]) for r in await c.fetch("select id from stuk")] == [again.body["id"]]
+    assert (await ask()).headers["Idempotency-Replayed"] == "true"
 
 
 async def test_the_same_key_gives_the_same_answer(proef):
