@@ -22,7 +22,16 @@ from gateway.domain.stuk import REPLACEABLE, Part, Role, State, manifest
 from gateway.domain.wire import AkkoordRegelIn
 from gateway.domain.xbrl import checks, summary
 from gateway.domain.xbrl import instance as xbrl
-from gateway.errors import Invalid, PortalError, SourceError
+from gateway.errors import (
+    ConditionFailed,
+    IntegrityError,
+    Invalid,
+    NotFound,
+    PortalError,
+    RangeNotSatisfiable,
+    TooLarge,
+    Unsupported,
+)
 from gateway.flows import documents, notices
 from gateway.flows.portal import Portal
 from gateway.flows.signing_in import as_username
@@ -34,6 +43,11 @@ from gateway.store.stukken import Duplicate, Stuk
 #: Parts of one stuk.
 MOST_PARTS = 20
 _LONGEST_NAME = 80  # bestandsnaam in digipoort-koppelvlak-1.2.xsd
+#: What a source says of one document, and would say again of that one. All else is the source's
+#: own trouble (it is away, busy, refuses us all, talks nonsense) and no verdict on what was sent.
+_OF_THE_DOCUMENT = (
+    NotFound, TooLarge, IntegrityError, Unsupported, ConditionFailed, RangeNotSatisfiable,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +115,8 @@ async def put_up(
     wish: Wish,
     also: Callable[[Connection, UUID], Awaitable[None]] | None = None,
 ) -> UUID:
-    """The new stuk, waiting for its client. Raises Invalid with every fault, by field.
+    """The new stuk, waiting for its client. Raises Invalid with every fault, by field, and the
+    source's errors that are not about a document.
 
     A duplicate is the fault "content", with the id of the stuk that stands there. also: done in
     the same transaction.
@@ -249,7 +264,8 @@ def _part_faults(firm: Firm, wish: Wish, soort: Soort) -> dict[str, str]:
 async def _read(
     portal: Portal, firm: Firm, klant: Klant, wish: Wish, faults: dict[str, str]
 ) -> _Read | None:
-    """Read every part, the instance into memory. Adds to the faults; None when one failed."""
+    """Read every part, the instance into memory. Adds to the faults; None when one failed. Raises
+    what is the source's own trouble."""
     parts: list[Part] = []
     found: xbrl.Instance | None = None
     for number, part in enumerate(wish.parts, 1):
@@ -266,7 +282,7 @@ async def _read(
                 read = await documents.hashed(portal, firm, klant, part.source, part.id)
                 if part.role is Role.BIJLAGE and read.length > sbr.MOST:
                     faults[where] = "Dit bestand is te groot: meer dan 20 MB kan niet mee."
-        except SourceError as e:
+        except _OF_THE_DOCUMENT as e:
             faults[where] = f"Dit document is niet te lezen in de bron ({e.code})."
             continue
         parts.append(_part(number, part, read))

@@ -12,10 +12,11 @@ from uuid import UUID
 import pytest
 
 from gateway import app as application
+from gateway.connector.guard import Guarded
 from gateway.domain import dossier
 from gateway.domain.delivery import State as D
 from gateway.domain.stuk import State
-from gateway.errors import Invalid
+from gateway.errors import Busy, Invalid
 from gateway.flows import intake, notices, stukbeheer
 from gateway.flows.accordering import rejecting
 from gateway.flows.visitor import today
@@ -281,6 +282,21 @@ async def test_a_new_version_while_the_source_is_down(at_work, office):
     await browser.get(address)
     page = await browser.post(address, 400)
     assert set(re.findall(r'id="([\w-]+)-fout"', page)) == {"deel-1", "deel-2"}
+    assert (await office.stuk(id)).state is State.TO_APPROVE
+
+
+async def test_a_new_version_while_the_source_is_busy(at_work, office, monkeypatch):
+    """No fault of any document: a page says so, and nothing is replaced."""
+    browser, id = at_work
+    address = f"/beheer/stukken/{id}/vervangen"
+    await browser.get(address)
+
+    async def read(*args, **more):
+        raise Busy
+
+    monkeypatch.setattr(Guarded, "read", read)
+    page = await browser.post(address, 503)
+    assert "is op dit moment niet bereikbaar" in page
     assert (await office.stuk(id)).state is State.TO_APPROVE
 
 

@@ -17,8 +17,24 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import cli
+from gateway.connector.guard import Guarded
 from gateway.domain.package import Scope
 from gateway.domain.stuk import State
+from gateway.errors import (
+    AuthFailed,
+    Busy,
+    ConfigInvalid,
+    DeadlineExceeded,
+    IntegrityError,
+    NotFound,
+    PermissionDenied,
+    ProtocolError,
+    RateLimited,
+    SourceError,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
 from gateway.flows import stukbeheer
 from gateway.flows.mailbox import Watch
 from gateway.store import stukken
@@ -377,6 +393,71 @@ async def test_a_reference_that_is_wrong(ways, case):
     assert Verdict.of_soap(await send(ways.package, upload(ways.package, stuk, {}))) == rest
     if all("id" in part for part in stuk["onderdelen"]):
         assert (await ways.typed(stuk)).faults == rest.faults
+
+
+_REFERENCED = _by_reference(
+    {"rol": "instance", "bron": "map", "id": "Stukken/ob.xbrl"},
+    {"rol": "akkoorddocument", "bron": "map", "id": "Stukken/ob.pdf"},
+)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: type[SourceError]) -> None:
+    """What klanten have cannot be read."""
+    real = Guarded.read
+
+    async def read(self, place, id, **more):
+        if place.klant:
+            raise error()
+        return await real(self, place, id, **more)
+
+    monkeypatch.setattr(Guarded, "read", read)
+
+
+@pytest.mark.parametrize(
+    "error", [NotFound, PermissionDenied, TooLarge, IntegrityError, Unsupported]
+)
+async def test_a_document_that_cannot_be_read(ways, monkeypatch, error):
+    """It is told of each document, to be mended."""
+    failing(monkeypatch, error)
+    said = f"Dit document is niet te lezen in de bron ({error.code})."
+    told = [
+        Verdict.of(await ways.package.post("/stukken", _REFERENCED)),
+        Verdict.of_soap(await send(ways.package, upload(ways.package, _REFERENCED, {}))),
+        await ways.typed(_REFERENCED),
+    ]
+    for one in told:
+        assert (one.status, set(one.faults.values())) == (422, {said})
+        assert set(one.faults) == {"onderdelen.0", "onderdelen.1"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Busy, 503), (Unavailable, 503), (RateLimited, 503), (AuthFailed, 503),
+     (DeadlineExceeded, 504), (ProtocolError, 502), (ConfigInvalid, 500)],
+)  # fmt: skip
+async def test_a_source_that_is_in_trouble_is_nobodys_fault(ways, monkeypatch, error, status):
+    """The same request may be good in a minute: no way calls it wrong, and no key is used up."""
+    failing(monkeypatch, error)
+    told = await ways.package.post("/stukken", _REFERENCED, once="een")
+    assert (told.status, told.faults) == (status, {})
+    assert ("Retry-After" in told.headers) == (status in (503, 504))
+    soap = Verdict.of_soap(await send(ways.package, upload(ways.package, _REFERENCED, {})))
+    assert (soap.status, soap.faults) == (status, {})
+    for way in CONTENT[:3]:
+        assert (await way(ways, ob(), ob_files())).status == status
+    words = ["stuk", "put-up", KLANT, "ob", "--jaar", "2026", "--periode", "1e kwartaal",
+             "--firm", "eikenhof", "--config", str(ways.base / "config"),
+             "--part", "instance:map:Stukken/ob.xbrl"]  # fmt: skip
+    assert (await asyncio.to_thread(CliRunner().invoke, cli, words)).exit_code == 2
+    assert await ways.bus.stukken() == []
+    monkeypatch.undo()
+    for name, (_, data) in {
+        "ob.xbrl": ob_files()["aangifte"],
+        "ob.pdf": ob_files()["pdf"],
+    }.items():
+        (ways.bus.office.folder / "Stukken").mkdir(parents=True, exist_ok=True)
+        (ways.bus.office.folder / "Stukken" / name).write_bytes(data)
+    assert (await ways.package.post("/stukken", _REFERENCED, once="een")).status == 201
 
 
 async def test_what_cannot_be_done_with_a_stuk(office, proef, package):
