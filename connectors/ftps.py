@@ -130,7 +130,7 @@ class Ftps(TreeConnector[FtpsConfig]):
         """See Connector.list."""
         found = await super().list(place, page=page, limit=limit)
         if any(entry.modified is None for entry in found.entries):
-            return Page(await self._dated(place, found.entries), found.next)
+            return Page(await self._dated(place, found.entries), found.next, found.left_out)
         return found
 
     async def aclose(self) -> None:

@@ -36,6 +36,7 @@ from gateway.errors import (
 T = TypeVar("T")
 
 BLOCK = 1024 * 1024  # bytes written in one visit to a thread
+MOST_TOLD = 10_000  # places of which it is remembered what was left out
 
 
 class LocalConfig(ConnectorConfig):
@@ -68,6 +69,7 @@ class LocalConnector(Connector[LocalConfig]):
         self._writable = config.writable
         self._threads = context.threads(config.threads)
         self._log = context.log
+        self._left_out: dict[tuple[str, tuple[str, ...], str], int] = {}
 
     @classmethod
     async def open(cls, config: LocalConfig, context: Context) -> Self:
@@ -98,10 +100,19 @@ class LocalConnector(Connector[LocalConfig]):
         way = Walk(page or "", limit)
         folders = _outermost(place.folders)
         await self._do(localfile.walk, self._root, _root_of(place), folders, way)
-        if way.left_out:
-            self._log.warning("names_left_out", klant=place.klant, count=way.left_out)
+        self._tell_left_out(place, page, way.left_out)
         found = way.found[:limit]
-        return Page(found, found[-1].id if way.full else None)
+        return Page(found, found[-1].id if way.full else None, way.left_out)
+
+    def _tell_left_out(self, place: Place, page: str | None, count: int) -> None:
+        """Once, until it changes: the same place is listed again and again."""
+        of = place.root, place.folders, page or ""
+        if count != self._left_out.pop(of, 0):
+            self._log.warning("names_left_out", klant=place.klant, count=count)
+        if count:
+            if len(self._left_out) >= MOST_TOLD:
+                self._left_out.clear()
+            self._left_out[of] = count
 
     async def stat(self, place: Place, id: str) -> Entry:
         """See Connector.stat."""

@@ -112,10 +112,12 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a listing. `next` goes into the following call; None: this was the last."""
+    """Part of a listing. `next` goes into the following call; None: this was the last. left_out:
+    how many names were met that could not be shown or read back, as far as the source counts."""
 
     entries: Sequence[Entry]
     next: str | None = None
+    left_out: int = 0
 
 
 @runtime_checkable

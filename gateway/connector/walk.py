@@ -58,7 +58,7 @@ async def page(
     walk = _Walk(look, plain, tuple(after.split("/")) if after else (), limit)
     await walk.into([parts for parts in outermost(folders) if all(map(plain, parts))])
     found = walk.found[:limit]
-    return Page(found, found[-1].id if walk.full else None)
+    return Page(found, found[-1].id if walk.full else None, walk.left_out)
 
 
 def entry_of(parts: Parts, row: Row) -> Entry:
@@ -103,7 +103,7 @@ class _Walk:
 
     def __init__(self, look: Look, plain: Plain, after: Parts, limit: int) -> None:
         self._look, self._plain, self._after, self._limit = look, plain, after, limit
-        self._names = 0
+        self._names = self.left_out = 0
         self.found: list[Entry] = []
 
     @property
@@ -143,7 +143,10 @@ class _Walk:
         last = ""
         for row in sorted(rows, key=itemgetter(0)):
             here = (*parts, row.name)
-            if row.name == last or not self._plain(row.name) or not fits(here):
+            if row.name == last:
+                continue
+            if not self._plain(row.name) or not fits(here):
+                self.left_out += not row.name.startswith(PARTIAL)
                 continue
             last = row.name
             if row.is_folder or here > self._after:

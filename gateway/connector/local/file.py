@@ -142,7 +142,7 @@ class Walk:
     """Documents in the order of their ids, the ones after `after`.
 
     Text is compared by its code points, which is the order of UTF-8 too. left_out: how many names
-    could not be shown or read back, or not be looked into.
+    could not be shown or read back, or not be looked into, and links, pipes and such.
     """
 
     after: str
@@ -180,7 +180,10 @@ class Walk:
                     key += "/"
                     if key < after and not after.startswith(key):
                         continue
-                elif key <= after or not one.is_file(follow_symlinks=False):
+                elif key <= after:
+                    continue
+                elif not one.is_file(follow_symlinks=False):
+                    self.left_out += 1
                     continue
                 if self._usable(one.name, key):
                     keys.append(key)
