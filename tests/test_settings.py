@@ -146,6 +146,39 @@ def test_what_packages_send_is_not_shown_in_the_dossier(folder: Path, old: str, 
         settings.load(folder, {"MAP_HOME": "/home"})
 
 
+def test_what_is_written_needs_a_source_that_can_be(folder: Path):
+    """Told before anything is dropped, where it stands."""
+    firm = folder / "firms" / "lindehof.yaml"
+    change(firm, "      writable: true\nintake", "intake")
+    text = firm.read_text()
+    lines = {
+        "intake.source": text[: text.index("intake: {source")].count("\n") + 1,
+        "mailboxes[0].source": text[: text.index("    source: klaargezet\n")].count("\n") + 1,
+    }
+    found = {f.path: f for f in faults(folder, {"MAP_HOME": "/home"})}
+    assert {path: f.line for path, f in found.items()} == lines
+    assert all("writable: true" in f.message for f in found.values())
+
+
+def test_a_mailbox_needs_a_kind_that_moves_files(folder: Path):
+    firm = folder / "firms" / "lindehof.yaml"
+    change(firm, "    source: klaargezet\n", "    source: pakket\n")
+    (found,) = faults(folder, {"MAP_HOME": "/home"})
+    assert (found.path, "which cannot move files" in found.message) == (
+        "mailboxes[0].source",
+        True,
+    )
+
+
+def test_where_a_mailbox_puts_documents_is_written(folder: Path):
+    firm = folder / "firms" / "lindehof.yaml"
+    rule = "      - {match: 'b*', klant: {from: sidecar}, into: {source: %s, folder: %s}}\n"
+    first = '      - {match: "*.x*", klant: {from: xbrl}}\n'
+    line = change(firm, first, first + rule % ("jaarstukken", "Jaarrekening"))
+    (found,) = faults(folder, {"MAP_HOME": "/home"})
+    assert (found.path, found.line) == ("mailboxes[0].rules[1].into.source", line + 1)
+
+
 def test_the_schema_knows_every_kind():
     told = json.loads(run("config", "schema").stdout)
     assert set(told) == {"gateway", "firm"}
