@@ -26,7 +26,7 @@ def mailbox_check(firm: FirmName, config: Folder = CONFIG, as_json: Json = False
     good = all(f.ok for _, f in found)
     lines: list[str] = []
     for box, finding in found:
-        said = ", ".join(f"{what}: {how}" for what, how in finding.said.items())
+        said = ", ".join(f"{what.replace('_', ' ')}: {how}" for what, how in finding.said.items())
         lines.append(f"{box.id}: {box.source}/{'/'.join(filter(None, (box.place, box.folder)))}")
         lines += [f"  {said}", *(f"  {_rule(r)}" for r in box.rules)]
     told = [
@@ -71,6 +71,7 @@ def mailbox_run(
         done, more = await mailbox_lanes.one(portal, of, box, watch)
         if done is not None and first is not None:
             done.took = [*first.took, *done.took]
+            done.missed = [*first.missed, *done.missed]
         return done, count + more
 
     done, messages = of_firms(config, firm, act)[firm]
@@ -85,11 +86,15 @@ def mailbox_run(
         " ".join(filter(None, (t["file"], t["outcome"], t["stuk"]))) + _faults(t["faults"])
         for t in took
     ]
+    lines += [f"{name} waiting: {why}" for name, why in done.missed]
     lines.append(f"{len(took)} taken, {done.waiting} waiting, {messages} return messages")
+    if left_out := str(done.left_out):
+        lines.append(f"left out: {left_out}")
     if done.trouble:
         lines.append(done.trouble)
-    told = {"ok": not done.trouble, "took": took, "waiting": done.waiting, "messages": messages,
-            "trouble": done.trouble}  # fmt: skip
+    missed = [{"file": name, "why": why} for name, why in done.missed]
+    told = {"ok": not done.trouble, "took": took, "waiting": done.waiting, "missed": missed,
+            "messages": messages, "left_out": left_out, "trouble": done.trouble}  # fmt: skip
     tell(as_json, told, "\n".join(lines))
     raise typer.Exit(1 if done.trouble else 0)
 

@@ -308,12 +308,12 @@ def plain(name: str) -> str:
     return f"{first[0].encode()[: room - 1].decode(errors='ignore')}.{last}"
 
 
-def other(name: str, number: int) -> str:
-    """Another name for a file whose own is taken: "a.pdf", "a (2).pdf", ..."""
-    if number < 2:
+def other(name: str, mark: int | str) -> str:
+    """Another name for a file whose own (1) is taken: "a (2).pdf", "a (3f9a1c2b).pdf"."""
+    if mark == 1:
         return name
     first, dot, last = name.rpartition(".")
-    return f"{first} ({number}){dot}{last}" if dot else f"{name} ({number})"
+    return f"{first} ({mark}){dot}{last}" if dot else f"{name} ({mark})"
 
 
 def reason(box: Mailbox, name: str, faults: Mapping[str, str], at: datetime) -> str:

@@ -6,13 +6,16 @@ file in the inbox that the ledger knows is only moved.
 """
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from gateway import log
-from gateway.connector.contract import Capability, Entry, Place
+from gateway.connector.contract import Capability, Entry, Page, Place
 from gateway.domain import mailbox as rules
 from gateway.domain import sidecar
 from gateway.domain.firm import Firm
@@ -25,8 +28,18 @@ from gateway.errors import (
     PermissionDenied,
     PortalError,
     SourceError,
+    TooMany,
 )
-from gateway.flows.mailbox_intake import Away, Gone, Opened, Overtaken, Taking, Verdict, version_of
+from gateway.flows.mailbox_intake import (
+    Away,
+    Gone,
+    Opened,
+    Overtaken,
+    Stuck,
+    Taking,
+    Verdict,
+    version_of,
+)
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import now
 from gateway.scan import ScannerDown
@@ -34,13 +47,17 @@ from gateway.store import mailboxes
 
 #: Files that are looked at in a round, and asked for at once in the ledger.
 MOST, CHUNK = 10_000, 1000
-#: Sets in a row that a source would not give or take, before a round ends.
+#: Sets in a row that a source would not give or take, before a round asks it no more.
 MISSES = 3
-#: Other names that are tried for a file that is moved.
-NAMES = 1000
+#: Seconds until a set is tried again that has nowhere to go.
+AGAIN = 300.0
 _TOKEN = f"{rules.OWN}mailbox"
 _NEEDED = Capability.WRITE | Capability.MOVE
 _TELLING = Capability.VERSION | Capability.SIZE_KNOWN
+
+
+#: Files as they were: their ids, and what changes when they do.
+Key = tuple[tuple[str, tuple[object, ...]], ...]
 
 
 @dataclass(slots=True)
@@ -51,9 +68,33 @@ class _Seen:
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How much of an inbox is no file to be taken. names: those that no address can lead back to
+    (no Unicode, links, pipes). below: files in folders of the inbox."""
+
+    names: int = 0
+    below: int = 0
+
+    @classmethod
+    def of(cls, box: Mailbox, pages: Iterable[Page]) -> "LeftOut":
+        """Of a listing. Each page may count what one before it did too."""
+        inbox, names, below = tuple(box.folder.split("/")), 0, 0
+        for page in pages:
+            names = max(names, page.left_out)
+            below += sum(e.folder != inbox for e in page.entries)
+        return cls(names, below)
+
+    def __str__(self) -> str:
+        """As operations read it; "" when there is nothing."""
+        names = f"{self.names} names that cannot be read back, or links" if self.names else ""
+        below = f"{self.below} files in folders below it" if self.below else ""
+        return ", ".join(filter(None, (names, below)))
+
+
 class Watch:
     """What one process remembers of a mailbox between rounds: since when each file stays the
-    same, and the notes that it read."""
+    same, the notes that it read, what was missed, and what was left out."""
 
     def __init__(self, clock: Callable[[], float] | None = None, *, patient: bool = True) -> None:
         """patient: wait until files have settled; else they are taken as they are."""
@@ -61,6 +102,25 @@ class Watch:
         self._patient = patient
         self._seen: dict[str, _Seen] = {}
         self.notes: dict[str, tuple[tuple[object, ...], Note | None]] = {}
+        self.left_out = LeftOut()
+        self._missed: dict[Key, tuple[int, float]] = {}
+        self._turn = itertools.count(1)
+
+    def miss(self, key: Key, wait: float = 0.0) -> None:
+        """To be tried after all others, and not within so many seconds."""
+        self._missed[key] = next(self._turn), self._clock() + wait
+
+    def due(self, key: Key) -> bool:
+        """Whether it may be tried now."""
+        return key not in self._missed or self._missed[key][1] <= self._clock()
+
+    def turn(self, key: Key) -> int:
+        """What to sort by: those that were never missed come first, then the longest ago."""
+        return self._missed[key][0] if key in self._missed else 0
+
+    def forget(self, there: Collection[str]) -> None:
+        """What was missed of files that are there no more. there: their ids."""
+        self._missed = {k: v for k, v in self._missed.items() if all(id in there for id, _ in k)}
 
     def look(self, entries: Sequence[Entry]) -> list[File]:
         """The files, and how long each has stayed the same; forgets those that are gone."""
@@ -89,11 +149,13 @@ class Took:
 
 @dataclass(slots=True)
 class Round:
-    """What a round did. waiting: files that are left for another one. trouble: why it ended
-    early; "" when it did not."""
+    """What a round did. waiting: files that are left for another one; missed: of those, the name
+    of a leading one and why it was not taken. trouble: why it ended early; "" when it did not."""
 
     took: list[Took] = field(default_factory=list)
     waiting: int = 0
+    missed: list[tuple[str, str]] = field(default_factory=list)
+    left_out: LeftOut = LeftOut()
     trouble: str = ""
 
 
@@ -102,11 +164,11 @@ def opened(portal: Portal, firm: Firm, box: Mailbox) -> Opened:
     try:
         source = portal.sources.get(firm.id, box.source)
     except SourceError as e:
-        raise Away(f"not opened: {e.code}") from None
+        raise Away(f"not opened: {e.code}", box.source) from None
     if _NEEDED not in source.capabilities:
-        raise Away("the source cannot be written, or cannot move a file")
+        raise Away("the source cannot be written, or cannot move a file", box.source)
     if not source.capabilities & _TELLING:
-        raise Away("the source does not tell when a file changes")
+        raise Away("the source does not tell when a file changes", box.source)
     return Opened(portal, firm, box, source, Place("", box.place, box.folders))
 
 
@@ -125,7 +187,7 @@ async def run(
         done = Round()
         try:
             await _Work(opened(portal, firm, box), watch, done, stop).work()
-        except (Away, ScannerDown, SourceError) as e:
+        except (Away, ScannerDown, TooMany, SourceError) as e:
             done.trouble = str(e)
             log.get().warning(
                 "mailbox_waits", firm=firm.id, mailbox=box.id, error=str(e), waiting=done.waiting
@@ -148,7 +210,8 @@ async def probe(at: Opened) -> None:
         entry = await at.source.move(at.place, f"{box.folder}/{name}", box.failed, name)
         await at.source.move(at.place, entry.id, box.done, name)
     except SourceError as e:
-        raise Away(f"a folder cannot be written: {e.code} {e.native}".strip()) from None
+        what = f"a folder cannot be written: {e.code} {e.native}".strip()
+        raise Away(what, box.source) from None
 
 
 async def _stands(at: Opened, folder: str, name: str) -> bool:
@@ -167,48 +230,74 @@ async def _text(text: str) -> AsyncIterator[bytes]:
 
 @dataclass(slots=True)
 class _Work:
-    """A round under way."""
+    """A round under way. unread: notes that could not be read. misses: in a row, by source.
+    away: why one of those is asked no more."""
 
     at: Opened
     watch: Watch
     done: Round
     stop: Callable[[], bool]
     entries: dict[str, Entry] = field(default_factory=dict)
-    misses: int = 0
+    unread: set[str] = field(default_factory=set)
+    misses: Counter[str] = field(default_factory=Counter)
+    away: Away | None = None
 
     async def work(self) -> None:
-        """Raises Away, ScannerDown, SourceError."""
+        """Raises Away, ScannerDown, TooMany, SourceError."""
         self.entries = {e.id: e for e in await self._list()}
+        self.watch.forget(self.entries)
         left = await self._left()
         for id in left:
             self.entries.pop(id)
         files = self.watch.look(list(self.entries.values()))
         notes = await self._notes(files)
         ready = [b for b in rules.bundles(self.at.box, files, notes)
-                 if rules.is_ready(self.at.box, b)]  # fmt: skip
+                 if rules.is_ready(self.at.box, b) and self._due(b)]  # fmt: skip
         self.done.waiting = len(files) + len(left)
-        if not ready and not left:
-            return
-        await probe(self.at)
-        for entry, verdict in left.values():
-            await self._away(entry, verdict)
-            self.done.waiting -= 1
-        for bundle in ready:
+        if ready or left:
+            await probe(self.at)
+            self.misses.clear()  # it works: what was missed until now are a few notes
+            self.away = None
+        for bundle in sorted(ready, key=lambda b: self.watch.turn(self._key(b))):
             if self.stop():
                 return
             await self._take(bundle)
+        # After the sets: a few files that will not move must not keep others from coming in.
+        for entry, verdict in sorted(left.values(), key=lambda o: self.watch.turn(_key(o[0]))):
+            await self._out(entry, verdict)
+        if self.away is not None:
+            raise self.away
+
+    def _key(self, bundle: Bundle) -> Key:
+        return _key(*(self.entries[f.id] for f in bundle.files))
+
+    def _due(self, bundle: Bundle) -> bool:
+        """Whether it may be tried. One whose note was not read would be taken for another."""
+        unread = any(f.id in self.unread for f in bundle.files)
+        return not unread and self.watch.due(self._key(bundle))
 
     async def _list(self) -> list[Entry]:
         """The files of the inbox itself, page by page."""
-        at, found = self.at, list[Entry]()
+        at, pages = self.at, list[Page]()
         place = Place("", at.place.root, (at.box.folder,))
-        inbox, page = tuple(at.box.folder.split("/")), None
+        inbox, found = tuple(at.box.folder.split("/")), list[Entry]()
+        page: str | None = None
         while True:
-            some = await at.source.list(place, page=page)
-            found += [e for e in some.entries if e.folder == inbox and not at.box.leaves(e.name)]
-            page = some.next
+            pages.append(await at.source.list(place, page=page))
+            found += [
+                e for e in pages[-1].entries if e.folder == inbox and not at.box.leaves(e.name)
+            ]
+            page = pages[-1].next
             if page is None or len(found) >= MOST:
-                return found[:MOST]
+                break
+        self.done.left_out = LeftOut.of(at.box, pages)
+        if self.done.left_out != self.watch.left_out:
+            self.watch.left_out = self.done.left_out
+            log.get().warning(
+                "mailbox_left_out", firm=at.firm.id, mailbox=at.box.id,
+                names=self.done.left_out.names, below=self.done.left_out.below,
+            )  # fmt: skip
+        return found[:MOST]
 
     async def _left(self) -> dict[str, tuple[Entry, Verdict]]:
         """Files that were taken and not moved, by id."""
@@ -231,29 +320,41 @@ class _Work:
     async def _notes(self, files: Sequence[File]) -> dict[str, Sidecar | None]:
         """What the notes say, by id; those that have not settled yet are not read."""
         found: dict[str, Sidecar | None] = {}
-        for file in files:
+        for file in sorted(files, key=lambda f: self.watch.turn(_key(self.entries[f.id]))):
             kind = rules.ending(file.name)
             if kind not in ("json", "xml"):
                 continue
-            entry = self.entries[file.id]
             if file.still < self.at.box.settle_seconds:
                 if kind == "json":
                     found[file.id] = None
                 continue
-            if file.id not in self.watch.notes or (
-                self.watch.notes[file.id][0] != version_of(entry)
-            ):
+            entry = self.entries[file.id]
+            known = self.watch.notes.get(file.id)
+            if known is None or known[0] != version_of(entry):
                 await self._read_note(entry, kind)
-            if file.id in self.watch.notes:
-                _, note = self.watch.notes[file.id]
-                if note is not None:
-                    found[file.id] = note.said
+                known = self.watch.notes.get(file.id)
+            if known is None:
+                found[file.id] = None  # it keeps its set together, which waits with it
+            elif known[1] is not None:
+                found[file.id] = known[1].said
         return found
 
     async def _read_note(self, entry: Entry, kind: str) -> None:
+        self.watch.notes.pop(entry.id, None)
+        self.unread.add(entry.id)
+        if self.misses[self.at.box.source] >= MISSES or not self.watch.due(_key(entry)):
+            return
         try:
             data = await self._whole(entry)
-        except Gone:
+        except Gone as e:
+            self._missed(e, entry)
+            return
+        except Stuck as e:
+            self._missed(e, entry, wait=AGAIN)
+            return
+        except Away as e:  # the round goes on: it may be this file alone
+            self._missed(e, entry)
+            self._count(e)
             return
         note: Note | None = None
         if kind == "json":
@@ -261,6 +362,8 @@ class _Work:
         elif data is not None:
             note = await asyncio.to_thread(sidecar.of_xml, data)
         self.watch.notes[entry.id] = version_of(entry), note
+        self.unread.discard(entry.id)
+        self.misses.pop(self.at.box.source, None)
 
     async def _whole(self, entry: Entry) -> bytes | None:
         """A small file; None when it is not."""
@@ -280,20 +383,27 @@ class _Work:
         """One set, and out of the inbox with it."""
         note, faults = self._note(bundle)
         taking = Taking(self.at, bundle, self.entries, note, faults)
+        files = [self.entries[f.id] for f in bundle.files]
+        own = self.at.box.source
+        if max(self.misses[own], self.misses[taking.target]) >= MISSES:
+            return
         try:
             verdict = await taking.take()
         except (Gone, Overtaken) as e:
-            self._missed(bundle, e)
+            self._missed(e, *files)
+            return
+        except Stuck as e:
+            self._missed(e, *files, wait=AGAIN)
             return
         except Away as e:
-            self._missed(bundle, e)
-            self.misses += 1
-            if self.misses >= MISSES:
-                raise
+            self._missed(e, *files)
+            self._count(e)
             return
         except (PortalError, asyncio.CancelledError):
+            self.watch.miss(_key(*files))  # the scanner may be down for this one alone
             raise
         except Exception as e:  # a file that trips us must not keep the others from coming in
+            self.watch.miss(_key(*files), AGAIN)
             log.get().error(
                 "mailbox_surprise", firm=self.at.firm.id, mailbox=self.at.box.id, exc_info=e
             )
@@ -303,11 +413,11 @@ class _Work:
             outcome=verdict.outcome, stuk=str(verdict.stuk) if verdict.stuk else None,
             faults=len(verdict.faults),
         )  # fmt: skip
-        self.misses = 0
+        if taking.target != own:  # that one must move files too
+            self.misses.pop(taking.target, None)
         self.done.took.append(Took(bundle.lead.name, verdict))
-        for file in bundle.files:
-            await self._away(self.entries[file.id], verdict)
-            self.done.waiting -= 1
+        for entry in files:
+            await self._out(entry, verdict)
 
     def _note(self, bundle: Bundle) -> tuple[Sidecar | None, dict[str, str]]:
         if bundle.note is None or bundle.note.id not in self.watch.notes:
@@ -317,20 +427,44 @@ class _Work:
             return None, {}
         return note.said, {f"{bundle.note.name}, {k}": v for k, v in note.faults.items()}
 
-    def _missed(self, bundle: Bundle, why: PortalError) -> None:
+    def _missed(self, why: PortalError, *files: Entry, wait: float = 0.0) -> None:
+        """They stay in the inbox for now."""
+        self.watch.miss(_key(*files), wait)
+        self.done.missed.append((files[0].name, str(why)))
         log.get().warning(
             "mailbox_left", firm=self.at.firm.id, mailbox=self.at.box.id,
-            files=len(bundle.files), error=str(why),
+            files=len(files), error=str(why),
         )  # fmt: skip
+
+    def _count(self, why: Away) -> None:
+        """A source failed once more."""
+        self.misses[why.source] += 1
+        if self.misses[why.source] >= MISSES:
+            self.away = why
+
+    async def _out(self, entry: Entry, verdict: Verdict) -> None:
+        """Out of the inbox, or left for another round."""
+        own = self.at.box.source
+        if self.misses[own] >= MISSES:
+            return
+        try:
+            await self._away(entry, verdict)
+        except Away as e:
+            self._missed(e, entry)
+            self._count(e)
+            return
+        self.misses.pop(own, None)
+        self.done.waiting -= 1
 
     async def _away(self, entry: Entry, verdict: Verdict) -> None:
         """Out of the inbox, under a name that is free. Raises Away."""
         at, box = self.at, self.at.box
         refused = verdict.outcome == "refused"
         folder = box.failed if refused else box.done
-        try:
-            for number in range(1, NAMES):
-                name = rules.other(rules.plain(entry.name), number)
+        # Few are asked for: with the sixth there is none of that name.
+        for mark in (1, 2, 3, 4, at.digest(entry)[:8], secrets.token_hex(8)):
+            name = rules.other(rules.plain(entry.name), mark)
+            try:
                 if await _stands(at, folder, name):
                     continue
                 if refused:
@@ -342,19 +476,24 @@ class _Work:
                     now_there = await at.source.stat(at.place, entry.id)
                     if version_of(now_there) != version_of(entry):
                         raise ConditionFailed
-                try:
-                    await at.source.move(at.place, entry.id, folder, name, version=entry.version)
-                except AlreadyExists:
-                    continue
+                await at.source.move(at.place, entry.id, folder, name, version=entry.version)
                 break
-        except PermissionDenied as e:
-            raise Away(f"a file cannot be moved: {e.code}") from None
-        except (NotFound, ConditionFailed):  # it went, or another has its name by now
-            pass
-        except SourceError as e:
-            raise Away(f"a file cannot be moved: {e.code}") from None
+            except AlreadyExists:
+                continue
+            except PermissionDenied as e:
+                raise Away(f"a file cannot be moved: {e.code}", box.source) from None
+            except (NotFound, ConditionFailed):  # it went, or another has its name by now
+                break
+            except SourceError as e:
+                raise Away(f"a file cannot be moved: {e.code}", box.source) from None
+        else:
+            raise Away("a file cannot be moved: no name is free", box.source)
         async with at.portal.db.tenant(at.firm.id) as c:
             await mailboxes.moved(c, box.id, at.digest(entry))
+
+
+def _key(*files: Entry) -> Key:
+    return tuple((e.id, version_of(e)) for e in files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,8 +512,11 @@ async def check(portal: Portal, firm: Firm, box: Mailbox) -> Finding:
         at = opened(portal, firm, box)
         place = Place("", at.place.root, (box.folder,))
         page = await at.source.list(place, limit=1000)
-        count = sum(not box.leaves(e.name) for e in page.entries)
+        inbox = tuple(box.folder.split("/"))
+        count = sum(e.folder == inbox and not box.leaves(e.name) for e in page.entries)
         said["reachable"] = f"yes, {'more than ' if page.next else ''}{count} files"
+        if out := str(LeftOut.of(box, [page])):
+            said["left_out"] = out
         async with mailboxes.claimed(portal.db, firm.id, box.id) as mine:
             if mine:
                 await probe(at)

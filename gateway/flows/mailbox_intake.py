@@ -16,13 +16,21 @@ from gateway.connector.contract import Entry, Place
 from gateway.connector.guard import Guarded
 from gateway.domain import mailbox as rules
 from gateway.domain import sbr, upload
-from gateway.domain.firm import Firm
+from gateway.domain.firm import Firm, Source
+from gateway.domain.klant import Klant
 from gateway.domain.mailbox import Bundle, Into, Mailbox, MailRule
 from gateway.domain.sidecar import Sidecar
 from gateway.domain.soort import Soort
 from gateway.domain.stuk import Role
 from gateway.domain.xbrl import instance as xbrl
-from gateway.errors import ConditionFailed, Invalid, NotFound, PortalError, SourceError
+from gateway.errors import (
+    ConditionFailed,
+    Invalid,
+    NotFound,
+    PermissionDenied,
+    PortalError,
+    SourceError,
+)
 from gateway.flows import intake, submitting, uploads
 from gateway.flows.intake import PartWish, Twice, Wish
 from gateway.flows.portal import Portal
@@ -30,16 +38,30 @@ from gateway.flows.submitting import Submission
 from gateway.store import audit, mailboxes, mandates
 from gateway.store.database import Connection
 
-#: Faults of where things go, not of what comes.
-_OURS = re.compile(r"(parts\.\d+\.)?(folder|source)")
+#: Faults of where things go, not of what comes: of the one folder, or of all in that source.
+_OURS = re.compile(r"(?:parts\.\d+\.)?(folder|source)")
+_NO_PLACE = (
+    "Het nummer of de naam van deze klant kan geen map zijn; laat het kantoor die wijzigen, of de"
+    " map van deze klant zelf instellen (places)."
+)
 
 
 class Gone(PortalError):
-    """A file went, changed, or cannot be read: the set is left for another round."""
+    """A file went, changed, or broke off: the set is left for another round."""
+
+
+class Stuck(PortalError):
+    """A file cannot be read or moved, or has nowhere to go, until somebody mends that; other
+    sets can be taken."""
 
 
 class Away(PortalError):
-    """A source does not answer or cannot be written: nothing more is taken now."""
+    """A source does not answer or cannot be written: nothing more goes there now."""
+
+    def __init__(self, message: str, source: str) -> None:
+        """source: its id."""
+        super().__init__(message)
+        self.source = source
 
 
 class Overtaken(PortalError):
@@ -78,13 +100,15 @@ class Opened:
         )
 
     async def pieces(self, entry: Entry) -> AsyncGenerator[bytes, None]:
-        """The bytes of a file. Raises Gone and Away, which no writer takes for its own."""
+        """The bytes of a file. Raises Gone, Stuck and Away, which no writer takes for its own."""
         try:
             reader = await self.source.read(self.place, entry.id, version=entry.version)
+        except PermissionDenied as e:
+            raise Stuck(f"reading: {e.code} {e.native}".strip()) from None
         except (NotFound, ConditionFailed) as e:
             raise Gone(f"{e.code}") from None
         except SourceError as e:
-            raise Away(f"reading: {e.code}") from None
+            raise Away(f"reading: {e.code}", self.box.source) from None
         try:
             if entry.version is None and version_of(reader.entry) != version_of(entry):
                 raise Gone("another file")  # such a source compares nothing by itself
@@ -99,6 +123,12 @@ class Opened:
 def version_of(entry: Entry) -> tuple[object, ...]:
     """What changes when a file does."""
     return entry.version, entry.size, entry.modified
+
+
+def _refuse_without_place(source: Source | None, klant: Klant) -> None:
+    """Raises Invalid when nothing of this klant can ever stand in that source."""
+    if source is not None and source.place_of(klant.number, klant.name) is None:
+        raise Invalid({"klant": _NO_PLACE})
 
 
 @dataclass(slots=True)
@@ -124,18 +154,32 @@ class Taking:
     held: dict[str, bytes] = field(default_factory=dict)
 
     async def take(self) -> Verdict:
-        """What became of it; written down already. Raises Gone, Away, Overtaken, ScannerDown."""
+        """What became of it; written down already. Raises Gone, Stuck, Away, Overtaken,
+        ScannerDown."""
         try:
             return await self._taken()
         except Invalid as e:
-            if any(_OURS.fullmatch(k) for k in e.faults):
-                raise Away(str(e)) from None  # ours to mend, not the sender's
+            ours = {found[1] for k in e.faults if (found := _OURS.fullmatch(k))}
+            if "source" in ours:  # ours to mend, not the sender's; so is a folder
+                raise Away(str(e), self.target) from None
+            if ours:
+                raise Stuck(str(e)) from None
             if isinstance(e, Twice) and e.id is not None and await self._is_mine(e.id):
                 return await self._record(Verdict("stuk", e.id))
             names = [f.name for f in self._order()]
             return await self._record(Verdict("refused", None, rules.in_words(e.faults, names)))
+        except NotFound as e:
+            raise Stuck(f"writing: {e.code} {e.native}".strip()) from e
         except SourceError as e:
-            raise Away(f"writing: {e.code}") from e
+            raise Away(f"writing: {e.code}", self.target) from e
+
+    @property
+    def target(self) -> str:
+        """The source that it goes to; "" when there is none."""
+        rule, intake = self.bundle.rule, self.at.firm.intake
+        if rule is not None and isinstance(rule.into, Into):
+            return rule.into.source
+        return intake.source if intake else ""
 
     async def _taken(self) -> Verdict:
         bundle, rule = self.bundle, self.bundle.rule
@@ -264,6 +308,7 @@ class Taking:
                 faults[f"parts.{number}.name"] = fault
         if faults or submission is None:
             raise Invalid(faults)
+        _refuse_without_place(submission.source, submission.klant)
         hashes: list[str] = []
         sums = {o.inhoud: o.sha256 for o in self.note.onderdelen} if self.note else {}
         for number, file in enumerate(files):
@@ -317,6 +362,7 @@ class Taking:
         if asked.faults:
             raise Invalid(asked.faults)
         klant, source = await uploads.where(at.portal, at.firm, asked.klant, into.source)
+        _refuse_without_place(source, klant)
         faults: dict[str, str] = {}
         put: list[str] = []
         for number, file in enumerate(self._order()):

@@ -54,13 +54,15 @@ async def record(
     faults_sealed: str | None = None,
 ) -> bool:
     """What becomes of the files of a set; False when another worker was first. One that was
-    moved out before and came back is recorded anew."""
+    moved out before and came back is recorded anew; the stuk that it made before, and what of,
+    stay known, or the same content could make another."""
     for document in documents:
         mine = await c.fetchval(
             "insert into processed as p (firm, mailbox, document, outcome, stuk, content,"
             " stem_sealed, faults_sealed) values ($1, $2, $3, $4, $5, $6, $7, $8)"
             " on conflict (firm, mailbox, document) do update set outcome = excluded.outcome,"
-            " stuk = excluded.stuk, content = excluded.content,"
+            " stuk = coalesce(excluded.stuk, p.stuk),"
+            " content = coalesce(excluded.content, p.content),"
             " stem_sealed = excluded.stem_sealed, faults_sealed = excluded.faults_sealed,"
             " moved_at = null, at = clock_timestamp() where p.moved_at is not null"
             " returning true",
