@@ -16,7 +16,11 @@ OPERATIONS = Operations()
 async def zet_klanten(call: Call[KlantenIn, None]) -> Answer:
     """Every one of them, or none."""
     wishes = [
-        syncing.KlantWish(Klant(k.nummer, k.naam, k.relatiebeheerder), k.nummers)
+        syncing.KlantWish(
+            Klant(k.nummer, k.naam, k.relatiebeheerder),
+            k.nummers,
+            keep="relatiebeheerder" not in k.model_fields_set,
+        )
         for k in call.body.klanten
     ]
     return Answer({"aantal": await syncing.put_klanten(call.portal, call.caller, wishes)})
@@ -29,14 +33,19 @@ async def zet_klanten(call: Call[KlantenIn, None]) -> Answer:
 async def zet_personen(call: Call[PersonenIn, None]) -> Answer:
     """Every one of them, or none; a new one is invited by mail."""
     wishes = [
-        syncing.PersonWish(p.gebruikersnaam, p.naam, p.klanten, p.mobiel)
+        syncing.PersonWish(
+            p.gebruikersnaam,
+            p.naam,
+            p.klanten if "klanten" in p.model_fields_set else None,
+            p.mobiel,
+        )
         for p in call.body.personen
     ]
     return Answer({"aantal": await syncing.put_persons(call.portal, call.caller, wishes)})
 
 
 @OPERATIONS.add(
-    "POST", "/mandaten", Scope.KLANTEN, "Mandaten geven, inkorten of beëindigen",
+    "POST", "/mandaten", Scope.KLANTEN, "Mandaten geven, wijzigen of beëindigen",
     body=MandatenIn, gives=Geteld,
 )  # fmt: skip
 async def zet_mandaten(call: Call[MandatenIn, None]) -> Answer:

@@ -4,16 +4,17 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AnyHttpUrl, Field, StringConstraints
+from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints
 
 from gateway.domain.stuk import Actor, Role, State
-from gateway.domain.wire import Sha256, Short, Wire
+from gateway.domain.wire import Sha256, Short, Wire, line, lines
 
 # --- klanten, personen, mandaten
 
 
 class KlantIn(Wire):
-    """Een klant. nummers: bij de ontvangers, per type (BTW, Fi, kvk); ze komen erbij."""
+    """Een klant. nummers: bij de ontvangers, per type (BTW, Fi, kvk); ze komen erbij.
+    relatiebeheerder: weg: blijft wie het is; null: geen."""
 
     nummer: Short
     naam: Short
@@ -28,7 +29,8 @@ class KlantenIn(Wire):
 
 
 class PersoonIn(Wire):
-    """Een persoon. klanten: alle klanten waar hij bij mag; wat er niet bij staat, vervalt."""
+    """Een persoon. klanten: alle klanten waar hij bij mag, en wat er niet bij staat, vervalt; weg:
+    blijft zoals het is. mobiel: weg of null: blijft zoals het is."""
 
     gebruikersnaam: Short
     naam: Short
@@ -43,7 +45,9 @@ class PersonenIn(Wire):
 
 
 class MandaatIn(Wire):
-    """Wie voor welke klant akkoord mag geven. soort: * is elk soort. tot: de laatste dag."""
+    """Wie voor welke klant akkoord mag geven. soort: * is elk soort. tot: de laatste dag; weg:
+    geen einde. De regels van één persoon, klant en soort zijn samen alles: wat eerder gegeven is
+    en er niet bij staat, eindigt."""
 
     gebruikersnaam: Short
     klant: Short
@@ -53,7 +57,7 @@ class MandaatIn(Wire):
 
 
 class MandatenIn(Wire):
-    """Een reeks mandaten: gegeven, ingekort of beëindigd."""
+    """Een reeks mandaten: gegeven, gewijzigd of beëindigd."""
 
     mandaten: list[MandaatIn] = Field(min_length=1, max_length=1000)
 
@@ -134,7 +138,7 @@ class StukUit(Wire):
 class IntrekkenIn(Wire):
     """Waarom een stuk wordt ingetrokken."""
 
-    reden: Annotated[str, StringConstraints(min_length=10, max_length=2000)]
+    reden: Annotated[str, StringConstraints(min_length=10, max_length=2000), AfterValidator(lines)]
 
 
 class MeldenIn(Wire):
@@ -190,7 +194,9 @@ class DocumentVraag(Wire):
     """Waar het document komt: bron en een gepubliceerde map daarin, of een map eronder."""
 
     bron: Short
-    map: Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00\\]*$")]
+    map: Annotated[
+        str, StringConstraints(max_length=500, pattern=r"^[^\\]*$"), AfterValidator(line)
+    ]
     naam: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     sha256: Sha256 | None = None
 

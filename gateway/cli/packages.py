@@ -15,6 +15,9 @@ from gateway.flows.webhooks import Operations
 from gateway.store.packages import Key
 from gateway.store.webhooks import Dead, Webhook
 
+#: Of a key: ten years.
+MOST_DAYS = 3650
+
 package_cli = typer.Typer(no_args_is_help=True, help="Keys and webhooks of back-office packages.")
 
 
@@ -23,9 +26,14 @@ def package_key(
     name: Annotated[str, typer.Argument(help="Name of the package, as the audit has it.")],
     firm: FirmName,
     scope: Annotated[list[Scope], typer.Option(help="May be repeated.")],
-    days: Annotated[int, typer.Option(help="After which it ends; 0: it does not.")] = 0,
+    days: Annotated[
+        int, typer.Option(min=0, max=MOST_DAYS, help="After which it ends; 0: it does not.")
+    ] = 0,
     rotate: Annotated[
-        int | None, typer.Option(help="Days after which the package's other keys end.")
+        int | None,
+        typer.Option(
+            min=0, max=MOST_DAYS, help="Days after which the package's other keys end; 0: now."
+        ),
     ] = None,
     certificate: Annotated[
         str, typer.Option(help="SHA-256 (hex) of a client certificate that must come with it.")

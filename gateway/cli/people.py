@@ -78,7 +78,7 @@ def person_grant(
 def person_revoke(
     firm: FirmName, mail: str, klant: str, config: Folder = CONFIG, as_json: Json = False
 ) -> None:
-    """Take a person's access to a klant away."""
+    """Take a person's access to a klant away; exit code 1 when there was none."""
     for_firm(config, firm, lambda p, f: people.revoke(p, f, mail, klant), as_json, "taken away")
 
 
@@ -87,13 +87,16 @@ def klant_put(
     firm: FirmName,
     number: str,
     name: str,
-    relatiebeheerder: Annotated[str | None, typer.Option(help="Id of an employee.")] = None,
+    relatiebeheerder: Annotated[
+        str | None, typer.Option(help='Id of an employee; "": none. Without: who it is now.')
+    ] = None,
     config: Folder = CONFIG,
     as_json: Json = False,
 ) -> None:
     """Add a klant, or change its name or relatiebeheerder."""
-    klanten = [Klant(number, name, relatiebeheerder)]
-    for_firm(config, firm, lambda p, f: people.put_klanten(p, f, klanten), as_json, "kept")
+    klanten = [Klant(number, name, relatiebeheerder or None)]
+    keep = frozenset() if relatiebeheerder is not None else frozenset({number})
+    for_firm(config, firm, lambda p, f: people.put_klanten(p, f, klanten, keep), as_json, "kept")
 
 
 @klant_cli.command("identify")
@@ -145,7 +148,8 @@ def mandate_end(
     config: Folder = CONFIG,
     as_json: Json = False,
 ) -> None:
-    """End it; what was approved and not yet sent is not sent any more."""
+    """End it; what was approved and not yet sent is not sent any more. Exit code 1 when there was
+    none to end."""
 
     async def act(portal: Portal, of: Firm) -> dict[str, Any]:
         day = last.date() if last else today() - timedelta(days=1)

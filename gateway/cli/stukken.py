@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from pydantic import ValidationError
 
 from gateway.cli.common import CONFIG, DAY, FirmName, Folder, Json, for_firm
 from gateway.domain import wire
@@ -55,39 +56,55 @@ def stuk_put_up(
     """
 
     async def act(portal: Portal, of: Firm) -> dict[str, Any]:
+        given = _checked(
+            klant=klant, soort=soort, jaar=jaar, periode=periode,
+            onderdelen=[_part(p) for p in part],
+            deadline=deadline.date() if deadline else None, opmerking=opmerking,
+            relatiebeheerder=relatiebeheerder, akkoord_van=[_group(a) for a in approver or ()],
+            vervangt=replaces or None,
+        )  # fmt: skip
         wish = intake.Wish(
-            klant, soort, jaar, periode, [_part(p) for p in part], "beheer",
-            deadline.date() if deadline else None, opmerking, relatiebeheerder, None,
-            _id(replaces, "replaces") if replaces else None, [_group(a) for a in approver or ()],
+            given.klant, given.soort, given.jaar, given.periode,
+            [intake.PartWish(p.rol, p.bron or "", p.id or "") for p in given.onderdelen],
+            "beheer", given.deadline, given.opmerking, given.relatiebeheerder, None,
+            given.vervangt, intake.groups(given.akkoord_van),
         )  # fmt: skip
         return {"stuk": str(await intake.put_up(portal, of, wish))}
 
     for_firm(config, firm, act, as_json, "put up")
 
 
-def _id(text: str, field: str = "stuk") -> UUID:
+def _checked(**given: Any) -> wire.StukIn:
+    """As a package says it, so that the same is wrong in the same words. Raises Invalid."""
+    try:
+        return wire.StukIn.model_validate(given)
+    except ValidationError as e:
+        raise Invalid(wire.faults(e, "stuk")) from None
+
+
+def _id(text: str) -> UUID:
     """Of a stuk. Raises Invalid."""
     try:
         return UUID(text)
     except ValueError:
-        raise Invalid({field: wire.NO_ID}) from None
+        raise Invalid({"stuk": wire.NO_ID}) from None
 
 
-def _part(text: str) -> intake.PartWish:
+def _part(text: str) -> dict[str, str]:
     """ROLE:SOURCE:ID. Raises Invalid."""
     role, _, rest = text.partition(":")
     source, _, id = rest.partition(":")
     if role not in {r.value for r in Role} or not id:
         raise Invalid({"part": f"{text!r} is not ROLE:SOURCE:ID"})
-    return intake.PartWish(Role(role), source, id)
+    return {"rol": role, "bron": source, "id": id}
 
 
-def _group(text: str) -> intake.GroupWish:
+def _group(text: str) -> dict[str, Any]:
     """NUMBER:USERNAME,USERNAME; without a number it is all of them."""
     found = re.fullmatch(r"(?:([0-9]{1,3}):)?(.*)", text.strip(), re.DOTALL)
     need, names = found.groups() if found else (None, text)
     people = [name.strip() for name in names.split(",") if name.strip()]
-    return intake.GroupWish(people, int(need) if need else len(people))
+    return {"personen": people, "nodig": need}
 
 
 @stuk_cli.command("withdraw")
@@ -98,7 +115,7 @@ def stuk_withdraw(
     config: Folder = CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Take a stuk back, as long as nothing was sent."""
+    """Take a stuk back, as long as nothing was sent: its client opens and approves it no more."""
 
     async def act(portal: Portal, of: Firm) -> None:
         await stukbeheer.withdraw(portal, of, _id(stuk), "beheer", reason)

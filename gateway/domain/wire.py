@@ -3,16 +3,57 @@
 The members are the same in REST, in SOAP and in a note beside the documents of a mailbox.
 """
 
+import unicodedata
 from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from gateway.domain.stuk import Role
 
-Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
-Long = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
+NOT_ONE_LINE = "Dit is één regel, zonder stuurtekens of onzichtbare tekens."
+NOT_LINES = "Hierin staan stuurtekens of onzichtbare tekens; een nieuwe regel kan wel."
+#: Controls, what shapes or hides other text (a right-to-left mark can turn a name around), and
+#: the separators of lines and paragraphs.
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
+
+
+def one_line(text: str) -> bool:
+    """Whether all of it is seen where it is shown, on one line; "" is."""
+    return text.isprintable() or not any(unicodedata.category(c) in _UNSEEN for c in text)
+
+
+def line(text: str) -> str:
+    """The text. Raises ValueError when it is not one line."""
+    if not one_line(text):
+        raise PydanticCustomError("one_line", "not one line")
+    return text
+
+
+def lines(text: str) -> str:
+    """The text, each line with LF behind it as XML has it too, whatever the sender's system
+    writes. Raises ValueError for what is not seen in it."""
+    text = text.replace("\r\n", "\n")
+    if not one_line(text.replace("\n", "")):
+        raise PydanticCustomError("lines", "not lines")
+    return text
+
+
+#: For schemas: what a pattern can say of it everywhere.
+SEEN = Field(json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"})
+Short = Annotated[str, StringConstraints(max_length=200), AfterValidator(line), SEEN]
+Long = Annotated[str, StringConstraints(max_length=2000), AfterValidator(lines)]
+#: Of a document in a source, which may be called anything.
+Handle = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 
 
@@ -28,7 +69,7 @@ class OnderdeelIn(Wire):
 
     rol: Role
     bron: Short | None = None
-    id: Long | None = None
+    id: Handle | None = None
     inhoud: Short | None = None
     sha256: Sha256 | None = None
 
@@ -69,6 +110,8 @@ _SAID = {
     "string_unicode": "Dit is geen tekst.",
     "string_too_short": "Dit heeft ten minste {min_length} tekens.",
     "string_too_long": "Dit heeft ten hoogste {max_length} tekens.",
+    "one_line": NOT_ONE_LINE,
+    "lines": NOT_LINES,
     "string_pattern_mismatch": "Dit past niet op {pattern}.",
     "too_short": "Hier hoort ten minste {min_length} te staan.",
     "too_long": "Hier horen er ten hoogste {max_length} te staan.",

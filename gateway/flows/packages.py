@@ -1,5 +1,6 @@
 """Keys of back-office packages: made, shown once, rotated with overlap, ended; and who calls."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +9,7 @@ from uuid import UUID
 from gateway.domain import keys, package
 from gateway.domain.firm import Firm
 from gateway.domain.package import Scope
+from gateway.domain.wire import NOT_ONE_LINE, one_line
 from gateway.errors import Denied, Invalid
 from gateway.flows.portal import Portal
 from gateway.flows.visitor import now
@@ -18,6 +20,8 @@ from gateway.store.packages import Key
 OVERLAP = timedelta(days=14)
 #: How often it is written down that a key is used (store.packages.used).
 NOTED = timedelta(minutes=1)
+NO_SHA256 = "Dit is geen SHA-256: 64 hexadecimale cijfers, met of zonder dubbele punten."
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,18 @@ async def make(
 ) -> str:
     """A new key for a package, in clear: it is shown once. Raises Invalid.
 
-    overlap: how long the package's other keys go on; None: they are left as they are.
+    overlap: how long the package's other keys go on; None: they are left as they are, 0: they end.
     certificate: SHA-256 (hex) of the client certificate that has to come with it.
     """
     scopes, name = frozenset(scopes), " ".join(name.split())
     faults = {} if scopes else {"scopes": f"Kies ten minste één van {', '.join(Scope)}."}
     if not 0 < len(name) <= 80:
         faults["name"] = "Een naam heeft 1 tot 80 tekens."
+    elif not one_line(name):
+        faults["name"] = NOT_ONE_LINE
+    digits = certificate.replace(":", "")
+    if certificate and not _SHA256.fullmatch(digits):
+        faults["certificate"] = NO_SHA256
     if faults:
         raise Invalid(faults)
     text = package.new_key(firm.id)
@@ -67,9 +76,7 @@ async def make(
         of = await packages.put(c, firm.id, name)
         ends = now() + lifetime if lifetime else None
         digest = keys.fingerprint(text)
-        id = await packages.add_key(
-            c, firm.id, of, digest, sorted(scopes), ends, certificate.replace(":", "").lower()
-        )
+        id = await packages.add_key(c, firm.id, of, digest, sorted(scopes), ends, digits.lower())
         if overlap is not None:
             await packages.end_keys(c, of, now() + overlap, but=id)
         await audit.record(

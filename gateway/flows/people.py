@@ -5,14 +5,15 @@ asked (ASVS 6.4.3). Opening it changes nothing (mail scanners open links); sendi
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 
 from gateway.domain import keys, mail, password, phone, throttle
-from gateway.domain.firm import Firm
+from gateway.domain.firm import Firm, safe_part
 from gateway.domain.klant import Klant
 from gateway.domain.person import RETURNS, Person, Role, State
+from gateway.domain.wire import NOT_ONE_LINE, one_line
 from gateway.errors import Denied, Invalid
 from gateway.flows import letters
 from gateway.flows.portal import Portal
@@ -27,6 +28,7 @@ NO_MOBILE = "Vul een mobiel nummer in, bijvoorbeeld 06 12345678."
 NOT_EQUAL = "De twee wachtwoorden zijn niet gelijk."
 NO_MAIL = "Vul een e-mailadres in, zonder accenten voor de @: naam@kantoor.nl."
 MAIL = mail.PATTERN
+NO_NUMBER = "Een nummer heeft 1 tot 40 letters, cijfers of ._- en is niet alleen punten."
 KLANT_NUMBER = re.compile(r"[\w./-]{1,40}", re.ASCII)
 
 
@@ -126,11 +128,40 @@ async def disable(portal: Portal, firm: Firm, username: str) -> None:
         await audit.record(c, "person_disabled", firm=firm.id, person=person.id)
 
 
-async def put_klanten(portal: Portal, firm: Firm, found: Sequence[Klant]) -> None:
-    """Add or change klanten."""
+async def put_klanten(
+    portal: Portal, firm: Firm, found: Sequence[Klant], keep: Set[str] = frozenset()
+) -> None:
+    """Add or change klanten. keep: numbers of those whose relatiebeheerder stays who it is.
+    Raises Invalid for the first that is not right."""
+    for klant in found:
+        if faults := klant_faults(firm, klant):
+            raise Invalid(faults)
     async with portal.db.tenant(firm.id) as c:
-        await klanten.put(c, firm.id, found)
+        await klanten.one_batch(c, firm.id)
+        await klanten.put(c, firm.id, found, keep)
         await audit.record(c, "klanten_put", firm=firm.id, data={"count": len(found)})
+
+
+def klant_faults(firm: Firm, klant: Klant) -> dict[str, str]:
+    """What is wrong with a klant, by field. A number must have a place in a source: it is one part
+    of a path, unless the firm's file names its place."""
+    found: dict[str, str] = {}
+    placed = any(klant.number in s.places for s in firm.sources)
+    if not KLANT_NUMBER.fullmatch(klant.number) or not (safe_part(klant.number) or placed):
+        found["nummer"] = NO_NUMBER
+    if fault := name_fault(klant.name):
+        found["naam"] = fault
+    known = {e.id for e in firm.employees}
+    if klant.relatiebeheerder is not None and klant.relatiebeheerder not in known:
+        found["relatiebeheerder"] = "Deze medewerker staat niet in de configuratie."
+    return found
+
+
+def name_fault(name: str) -> str:
+    """What is wrong with a name of a klant or person; "" when nothing is."""
+    if not one_line(name):
+        return NOT_ONE_LINE
+    return "" if 0 < len(name.strip()) <= 200 else "Een naam heeft 1 tot 200 tekens."
 
 
 async def grant(portal: Portal, firm: Firm, username: str, number: str) -> None:
@@ -144,11 +175,13 @@ async def grant(portal: Portal, firm: Firm, username: str, number: str) -> None:
 
 
 async def revoke(portal: Portal, firm: Firm, username: str, number: str) -> None:
-    """Take access away; it counts from the next request on."""
+    """Take access away; it counts from the next request on. Raises Invalid when there was none:
+    with a number that was mistyped somebody would keep what he should lose."""
     async with portal.db.tenant(firm.id) as c:
         person = await _known(c, username)
-        if await klanten.revoke(c, person.id, number):
-            await audit.record(c, "access_taken", firm=firm.id, person=person.id, klant=number)
+        if not await klanten.revoke(c, person.id, number):
+            raise Invalid({"klant": "Deze persoon heeft geen toegang tot deze klant."})
+        await audit.record(c, "access_taken", firm=firm.id, person=person.id, klant=number)
 
 
 async def _known(c: Connection, username: str) -> Person:

@@ -14,8 +14,9 @@ from gateway.domain.person import Person
 from gateway.domain.person import Role as PersonRole
 from gateway.domain.soort import Route
 from gateway.domain.stuk import OPEN, State
+from gateway.domain.wire import NOT_LINES, one_line
 from gateway.domain.xbrl import numbers
-from gateway.errors import Denied, Invalid
+from gateway.errors import Denied, Invalid, NotFound
 from gateway.flows import filing, notices
 from gateway.flows.accordering import tasks
 from gateway.flows.portal import Portal
@@ -27,6 +28,8 @@ from gateway.store.deliveries import Delivery
 from gateway.store.stukken import Stuk
 
 TOO_LATE = "Dit kan niet meer: het document is al verzonden of afgehandeld."
+NO_STUK = "Er is geen stuk met dit nummer."
+NO_MANDATE = "Deze persoon heeft voor deze klant en dit soort geen mandaat dat dan nog loopt."
 NO_REASON = "Geef een reden van ten minste 10 tekens."
 _CHECKS = {"BTW": numbers.ob, "Fi": numbers.fiscal, "kvk": numbers.kvk}
 
@@ -43,7 +46,7 @@ async def identify(portal: Portal, firm: Firm, klant: str, type: str, number: st
         if await klanten.find(c, klant) is None:
             raise Invalid({"klant": f"Er is geen klant {klant}."})
         digest = portal.keys.digest("identity", type, plain)
-        await mandates.put_identity(c, firm.id, klant, type, digest)
+        await mandates.put_identities(c, firm.id, [(klant, type, digest)])
         await audit.record(c, "klant_identified", firm=firm.id, klant=klant, data={"type": type})
 
 
@@ -83,10 +86,13 @@ async def give_mandate(
 async def end_mandate(
     portal: Portal, firm: Firm, username: str, klant: str, soort: str, last: date
 ) -> int:
-    """End the mandates of that soort after a last day; how many. Raises Invalid."""
+    """End the mandates of that soort after a last day; how many. Raises Invalid when none ran:
+    with a soort that was mistyped somebody would go on approving."""
     async with portal.db.tenant(firm.id) as c:
         person = await _person(c, username)
         count = await mandates.end(c, person.id, klant, soort, last)
+        if not count:
+            raise Invalid({"soort": NO_MANDATE})
         await audit.record(c, "mandate_ended", firm=firm.id, person=person.id, klant=klant,
                            data={"soort": soort, "count": count})  # fmt: skip
     return count
@@ -208,15 +214,16 @@ async def at_desk(portal: Portal, visitor: Visitor, id: UUID) -> Desk:
 
 
 async def _find(c: Connection, id: UUID) -> Stuk:
-    """The stuk, locked. Raises Denied."""
+    """The stuk, locked. Raises NotFound."""
     stuk = await stukken.find(c, id, lock=True)
     if stuk is None:
-        raise Denied
+        raise NotFound(NO_STUK)
     return stuk
 
 
 async def withdraw(portal: Portal, firm: Firm, id: UUID, by: str, reason: str) -> None:
-    """Take a stuk back, as long as nothing was sent that may have arrived. Raises Invalid."""
+    """Take a stuk back, as long as nothing was sent that may have arrived. Raises NotFound,
+    Invalid."""
     words = _reason(reason)
     async with portal.db.tenant(firm.id) as c:
         stuk = await _find(c, id)
@@ -233,7 +240,7 @@ async def withdraw(portal: Portal, firm: Firm, id: UUID, by: str, reason: str) -
 
 
 async def remind(portal: Portal, firm: Firm, id: UUID, by: str) -> int:
-    """Send the notice again; to how many people. Raises Denied, Invalid."""
+    """Send the notice again; to how many people. Raises NotFound, Invalid."""
     async with portal.db.tenant(firm.id) as c:
         stuk = await _find(c, id)
         if stuk.state not in OPEN:
@@ -248,7 +255,7 @@ async def paper(
 ) -> State:
     """Record a consent that was given on paper, with who gave it, who records it, why and how.
 
-    by: the username of staff, or who else: then nobody of the firm is named. Raises Denied,
+    by: the username of staff, or who else: then nobody of the firm is named. Raises NotFound,
     Invalid.
     """
     words = _reason(reason)
@@ -294,7 +301,7 @@ async def report(
 ) -> None:
     """The fiscal package tells how it ended (`backoffice` route): "Afgerond" or a failure.
 
-    Raises Denied, Invalid when it is not waiting for that.
+    Raises NotFound, Invalid when it is not waiting for that.
     """
     async with portal.db.tenant(firm.id) as c:
         stuk = await _find(c, id)
@@ -315,7 +322,7 @@ async def decide(
     portal: Portal, firm: Firm, id: UUID, by: str, reason: str, *, kenmerk: str | None
 ) -> None:
     """A person decides an uncertain delivery: it arrived with this kenmerk, or it did not (None)
-    and is sent again. Raises Denied, Invalid."""
+    and is sent again. Raises NotFound, Invalid."""
     words = _reason(reason)
     async with portal.db.tenant(firm.id) as c:
         stuk = await _find(c, id)
@@ -343,6 +350,8 @@ def _reason(text: str) -> str:
     words = " ".join(text.split())
     if not 10 <= len(words) <= 2000:
         raise Invalid({"reden": NO_REASON})
+    if not one_line(words):
+        raise Invalid({"reden": NOT_LINES})
     return words
 
 

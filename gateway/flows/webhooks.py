@@ -119,5 +119,5 @@ async def _find(portal: Portal, caller: Caller | Operations, id: UUID) -> Webhoo
     async with portal.db.tenant(caller.firm.id) as c:
         found = await webhooks.find(c, caller.package, id)
     if found is None:
-        raise NotFound
+        raise NotFound("Er is geen webhook met dit nummer.")
     return found

@@ -49,6 +49,21 @@ async def add(
     return id
 
 
+async def of_persons(c: Connection, persons: Sequence[UUID]) -> list[Mandate]:
+    """Every mandate that they have or had, whether it can be used or not; the oldest first."""
+    rows = await c.fetch(
+        "select id, person, klant, soort, since, until from mandate where person = any ($1)"
+        " order by since, created_at, id",
+        list(persons),
+    )
+    return [Mandate(**dict(r)) for r in rows]
+
+
+async def until(c: Connection, id: UUID, last: date | None) -> None:
+    """Another last day; None: it has none."""
+    await c.execute("update mandate set until = $2 where id = $1", id, last)
+
+
 async def end(c: Connection, person: UUID, klant: str, soort: str, last: date) -> int:
     """End those that still run; how many."""
     rows = await c.fetch(
@@ -62,15 +77,12 @@ async def end(c: Connection, person: UUID, klant: str, soort: str, last: date) -
     return len(rows)
 
 
-async def put_identity(c: Connection, firm: str, klant: str, type: str, digest: str) -> None:
-    """The klant has this number; again is no fault."""
-    await c.execute(
+async def put_identities(c: Connection, firm: str, found: Sequence[tuple[str, str, str]]) -> None:
+    """Klanten have these numbers: klant, type and digest of each; again is no fault."""
+    await c.executemany(
         "insert into klant_identity (firm, klant, type, digest) values ($1, $2, $3, $4)"
         " on conflict do nothing",
-        firm,
-        klant,
-        type,
-        digest,
+        [(firm, *one) for one in found],
     )
 
 

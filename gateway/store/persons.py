@@ -1,5 +1,6 @@
 """Persons."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from gateway.domain.person import RETURNS, Person, Role, State
@@ -36,6 +37,14 @@ async def by_username(c: Connection, username: str) -> Person | None:
     """The person with this username, in any case."""
     row = await c.fetchrow(f"select {_COLUMNS} from person where username = lower($1)", username)
     return _person(row) if row else None
+
+
+async def by_usernames(c: Connection, usernames: Sequence[str]) -> dict[str, Person]:
+    """Those that exist, by the username as it is kept."""
+    rows = await c.fetch(
+        f"select {_COLUMNS} from person where username = any ($1)", list(usernames)
+    )
+    return {r["username"]: _person(r) for r in rows}
 
 
 async def by_id(c: Connection, id: UUID, *, lock: bool = False) -> Person | None:

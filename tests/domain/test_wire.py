@@ -14,6 +14,11 @@ GOOD = {"klant": "1", "soort": "ob", "jaar": 2026, "periode": "q1",
         "onderdelen": [{"rol": "instance", "inhoud": "a"}]}  # fmt: skip
 
 
+#: Controls, line ends, what hides or turns around, separators.
+UNSEEN = ["\0", "\t", "\x1b", "\x7f", "\x85", "\r\n", "\r", "\xad", "\u200b", "\u202e",
+          "\u2028", "\u2029", "\ufeff", "\U000e0041"]  # fmt: skip
+
+
 def faults(model: Any, given: Any) -> dict[str, str]:
     """Of a message in JSON."""
     with pytest.raises(ValidationError) as e:
@@ -26,7 +31,10 @@ def faults(model: Any, given: Any) -> dict[str, str]:
     [
         ({"klant": 1}, "klant", "Dit is geen tekst."),
         ({"klant": "x" * 201}, "klant", "Dit heeft ten hoogste 200 tekens."),
-        ({"klant": "a\0"}, "klant", "Dit past niet op ^[^\\x00]*$."),
+        *[({"periode": f"a{c}b"}, "periode", wire.NOT_ONE_LINE) for c in UNSEEN],
+        *[({"opmerking": f"a{c}b"}, "opmerking", wire.NOT_LINES) for c in UNSEEN if c != "\r\n"],
+        ({"onderdelen": [{"rol": "instance", "id": "a\0"}]}, "onderdelen.0.id",
+         "Dit past niet op ^[^\\x00]*$."),
         ({"jaar": "x"}, "jaar", "Dit is geen geheel getal."),
         ({"jaar": 2026.5}, "jaar", "Dit is geen geheel getal."),
         ({"jaar": None}, "jaar", "Dit is geen geheel getal."),
@@ -53,6 +61,22 @@ def faults(model: Any, given: Any) -> dict[str, str]:
 )  # fmt: skip
 def test_what_is_said(change, field, said):
     assert faults(StukIn, GOOD | change) == {field: said}
+
+
+def test_what_is_seen_is_taken():
+    said = {"periode": "1e kwartaal, é\u00a0€ \N{GRINNING FACE}", "opmerking": "a\r\nb\n\nc"}
+    read = StukIn.model_validate(GOOD | said)
+    assert read.periode == said["periode"]
+    assert read.opmerking == "a\nb\n\nc"
+
+
+@pytest.mark.parametrize("unseen", UNSEEN)
+def test_a_reason_and_a_folder(unseen):
+    where = {"bron": "map", "map": f"a{unseen}b", "naam": "a.pdf"}
+    assert faults(models.DocumentVraag, where) == {"map": wire.NOT_ONE_LINE}
+    if unseen != "\r\n":
+        said = faults(models.IntrekkenIn, {"reden": f"een reden{unseen}die telt"})
+        assert said == {"reden": wire.NOT_LINES}
 
 
 def test_what_is_no_message():

@@ -287,7 +287,8 @@ async def test_access_is_given_and_taken(portal, register, firm):
     with pytest.raises(Invalid):
         await people.grant(portal, firm, "niemand@x.example", "7")
     await people.revoke(portal, firm, NAME, "7")
-    await people.revoke(portal, firm, NAME, "7")
+    with pytest.raises(Invalid):  # it may have been mistyped
+        await people.revoke(portal, firm, NAME, "7")
     async with portal.db.tenant(firm.id) as c:
         rows = await c.fetch("select event from audit where klant = '7' order by id")
         assert [r[0] for r in rows] == ["access_given", "access_given", "access_taken"]

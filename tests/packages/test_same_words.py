@@ -312,6 +312,10 @@ CASES: dict[str, tuple[dict[str, Any], Files, tuple[Any, ...]]] = {
     ),
     "no id of a stuk": (ob(vervangt="x"), ob_files(), EVERY),
     "a stuk that is not there": (ob(vervangt=NOBODY), ob_files(), EVERY),
+    "what is not seen": (
+        ob(periode="1e\u200bkwartaal", opmerking="links\u202eom", relatiebeheerder="e\u2028va"),
+        ob_files(), EVERY,
+    ),
     "too long": (ob(opmerking="x" * 2001), ob_files(), EVERY),
     "names": (ob(), ob_files() | {"pdf": ("a.exe", PDF)}, CONTENT),
     "no pdf": (ob(), ob_files() | {"pdf": ("a.pdf", b"geen pdf")}, CONTENT),
