@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.domain.soort import Route
+
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 
@@ -184,9 +186,6 @@ OPEN = frozenset({State.TO_APPROVE, State.PARTLY, State.READY})
 ENDED = frozenset(
     {State.REJECTED, State.WITHDRAWN, State.REPLACED, State.ACCEPTED, State.DONE}
 )  # fmt: skip
-#: A new version may take its place.
-REPLACEABLE = OPEN | {State.CONCEPT, State.REJECTED, State.CHANGED, State.FAILED, State.WITHDRAWN}
-
 MOVES: dict[State, frozenset[State]] = {
     State.CONCEPT: frozenset({State.TO_APPROVE, State.WITHDRAWN, State.REPLACED}),
     State.TO_APPROVE: frozenset(
@@ -212,10 +211,15 @@ MOVES: dict[State, frozenset[State]] = {
     State.REJECTED: frozenset({State.REPLACED, State.WITHDRAWN}),
     State.WITHDRAWN: frozenset({State.REPLACED}),
     State.REPLACED: frozenset(),
-    State.DONE: frozenset(),
+    State.DONE: frozenset({State.WITHDRAWN, State.REPLACED}),  # see may_move
 }  # fmt: skip
+#: A new version may take its place.
+REPLACEABLE = frozenset(s for s, after in MOVES.items() if State.REPLACED in after)
 
 
-def may_move(old: State, new: State) -> bool:
-    """Whether a stuk may go from one state to another."""
+def may_move(old: State, new: State, route: Route) -> bool:
+    """Whether a stuk of that route may go from one state to another. What is done is over, but for
+    what was only to be read: nobody approved that, and it was not sent."""
+    if old is State.DONE and route is not Route.INZAGE:
+        return False
     return new in MOVES[old]

@@ -287,7 +287,7 @@ async def move(c: Connection, stuk: Stuk, new: State) -> bool:
 
     The only statement that changes a stuk's state. The caller holds the row's lock.
     """
-    if not rules.may_move(stuk.state, new):
+    if not rules.may_move(stuk.state, new, stuk.route):
         return False
     found = await c.fetchval(
         "update stuk set state = $3, changed_at = now() where id = $1 and state = $2"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.connector.guard import GuardedReader
+from gateway.domain.stuk import State
 from gateway.errors import Denied, PortalError
 from gateway.flows import documents, notices
 from gateway.flows.accordering.tasks import find, record
@@ -53,12 +54,13 @@ class PartChanged(PortalError):
 async def opening(
     portal: Portal, visitor: Visitor, id: UUID, number: int
 ) -> AsyncIterator[Opening]:
-    """One part, live from its source. Raises Denied, and the source's errors."""
+    """One part, live from its source. Raises Denied, also for what was withdrawn (it may have been
+    put up for the wrong klant), and the source's errors."""
     async with portal.db.tenant(visitor.firm.id) as c:
         stuk = await find(c, visitor, id)
         row = next((r for r in await stukken.parts(c, id) if r.number == number), None)
         klant = await klanten.find(c, stuk.klant)
-    if row is None or klant is None:
+    if row is None or klant is None or stuk.state is State.WITHDRAWN:
         raise Denied
     where = portal.keys.open("document", row.document_sealed)
     async with documents.reading(portal, visitor.firm, klant, row.source, where) as reader:

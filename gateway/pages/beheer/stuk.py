@@ -102,13 +102,13 @@ def _told_of(found: flow.Desk) -> Shown:
 
 def may(found: flow.Desk) -> frozenset[str]:
     """What can be done with it now."""
-    state = found.row.stuk.state
+    state, route = found.row.stuk.state, found.row.stuk.route
     untouched = all(d.state in sending.WITHDRAWABLE for d in found.deliveries)
     acts = {
         "herinneren": state in rules.OPEN,
         "papier": state in rules.OPEN and bool(found.people),
-        "vervangen": state in rules.REPLACEABLE,
-        "intrekken": rules.may_move(state, State.WITHDRAWN) and untouched,
+        "vervangen": rules.may_move(state, State.REPLACED, route),
+        "intrekken": rules.may_move(state, State.WITHDRAWN, route) and untouched,
         "beslissen": found.uncertain,
     }
     return frozenset(act for act, can in acts.items() if can)
