@@ -106,7 +106,7 @@ class LocalConnector(Connector[LocalConfig]):
 
     def _tell_left_out(self, place: Place, page: str | None, count: int) -> None:
         """Once, until it changes: the same place is listed again and again."""
-        of = place.root, place.folders, page or ""
+        of = place.root, tuple(place.folders), page or ""
         if count != self._left_out.pop(of, 0):
             self._log.warning("names_left_out", klant=place.klant, count=count)
         if count:

@@ -72,7 +72,8 @@ class Egress(Model):
 
     hosts: tuple[str, ...] = Field(default=(), description="name:port; '*' for any port")
     webhooks: tuple[str, ...] = Field(
-        default=(), description="the same for webhooks, which packages make: no host of a back office"
+        default=(),
+        description="the same for webhooks, which packages make: no host of a back office",
     )
     networks: tuple[str, ...] = Field(default=(), description="allowed ranges that are not public")
 

@@ -146,7 +146,8 @@ class _Walk:
             if row.name == last:
                 continue
             if not self._plain(row.name) or not fits(here):
-                self.left_out += not row.name.startswith(PARTIAL)
+                own = row.name in ("", ".", "..") or row.name.startswith(PARTIAL)
+                self.left_out += not own
                 continue
             last = row.name
             if row.is_folder or here > self._after:

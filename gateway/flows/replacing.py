@@ -53,8 +53,8 @@ async def replace(
     """The new stuk: for the same klant, period and approvers, whatever they approved before.
 
     chosen: by the number of a part the handle of the document that takes its place; parts that
-    are not named are read again as they stand there now. Raises Denied, and Invalid as
-    intake.put_up does.
+    are not named are read again as they stand there now. Raises Denied, and what
+    intake.put_up raises.
     """
     firm = staff_only(visitor)
     stuk, _, rows = await _standing(portal, firm, id)

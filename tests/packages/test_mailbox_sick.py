@@ -1,6 +1,7 @@
 """Mailboxes in which something is wrong with a few files, or with a source: the others come in."""
 
 import asyncio
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -26,8 +27,18 @@ from gateway.flows.mailbox import AGAIN, MISSES, Watch
 from gateway.flows.submitting import Submission
 from gateway.scan import ScannerDown
 from gateway.store import klanten
+from tests.connectors.test_sftp import sshd  # noqa: F401
 from tests.filing.conftest import KLANT
-from tests.packages.test_mailbox import BOX, OB, PDF, Bus, bus, opened, with_bus  # noqa: F401
+from tests.packages.test_mailbox import (  # noqa: F401
+    BOX,
+    PDF,
+    Bus,
+    _there,
+    bus,
+    opened,
+    sftp_bus,
+    with_bus,
+)
 
 GOOD = f"brief_{KLANT}.pdf"
 SLASH = "40/0901"
@@ -226,7 +237,6 @@ async def test_files_that_will_not_move(bus, watch, monkeypatch):  # noqa: F811
 
 async def test_one_that_the_scanner_breaks_off(bus, watch):  # noqa: F811
     """clamd ends the connection at a file that is too large for it."""
-    import dataclasses
 
     class Fake:
         async def passing(self, body):
@@ -360,6 +370,16 @@ async def test_what_is_left_out_is_told(bus, watch):  # noqa: F811
         await bus.run(watch)
     told = [e for e in logs if e["event"] == "mailbox_left_out"]
     assert [(e["names"], e["below"]) for e in told] == [(0, 1)]
+
+
+async def test_what_is_left_out_is_told_over_sftp(office, bus, sshd, tmp_path):  # noqa: F811
+    source, root = sftp_bus(sshd, "scheef")
+    async with _there(office, bus, source, root, tmp_path) as there:
+        there.drop(GOOD, PDF)
+        there.drop("a\\b.pdf", PDF)
+        there.drop("map/dieper.pdf", PDF)
+        done = await there.run()
+        assert (done.left_out.names, done.left_out.below, len(done.took)) == (1, 1, 1)
 
 
 # --- one source for everything
