@@ -8,8 +8,9 @@ row of any firm.
 import ssl as ssl_module
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from functools import partial
+from typing import Any, Self, TypeAlias
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -19,6 +20,9 @@ from gateway import log
 from gateway.errors import PortalError
 
 ROLE = "map_app"
+
+#: Seconds to connect to one host.
+CONNECT = 5.0
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Record: TypeAlias = asyncpg.Record
@@ -62,7 +66,8 @@ class Database:
             min_size=0,
             max_size=most,
             command_timeout=30,
-            timeout=5,
+            timeout=CONNECT,
+            connect=partial(_connected, _hosts(dsn)),
             ssl=ssl,
             target_session_attrs=None if named else SessionAttribute.read_write,
             server_settings={
@@ -115,3 +120,29 @@ class Database:
     async def close(self) -> None:
         """Close every connection; those in use are waited for, briefly."""
         self._pool.terminate() if self._pool.is_closing() else await self._pool.close()
+
+
+def _hosts(dsn: str) -> list[str]:
+    """The URL for each of its hosts."""
+    at = urlsplit(dsn)
+    who, mark, hosts = at.netloc.rpartition("@")
+    if "," not in hosts or "port" in parse_qs(at.query):
+        return [dsn]
+    return [urlunsplit(at._replace(netloc=f"{who}{mark}{host}")) for host in hosts.split(",")]
+
+
+async def _connected(hosts: list[str], _: str, **given: Any) -> Any:
+    """A connection to the first that will do, with which the next then begins. Each has its own
+    time: asyncpg gives one to all together, which a machine that is switched off uses up alone.
+    Raises what the last one did."""
+    waiting = list(hosts)
+    while True:
+        url = waiting.pop(0)
+        try:
+            made = await asyncpg.connect(url, **given)
+        except (*LOST, asyncpg.PostgresError):
+            if not waiting:
+                raise
+        else:
+            hosts.sort(key=lambda one: one != url)
+            return made

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import socket
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -10,6 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.demo.postgres import Server
+from gateway.demo.seaweed import free_port
+from gateway.store import database
 from gateway.store.database import Database, DatabaseDown
 
 
@@ -145,3 +148,28 @@ async def test_of_several_hosts_the_one_that_can_be_written(postgres, dsn, tmp_p
     finally:
         await asyncio.to_thread(second.stop)
         shutil.rmtree(second.data, ignore_errors=True)
+
+
+async def test_a_host_that_does_not_answer_keeps_nobody_from_the_next(
+    tmp_path_factory, monkeypatch
+):
+    """As a machine that is switched off: a socket that takes connections and says nothing."""
+    monkeypatch.setattr(database, "CONNECT", 1.0)
+    folder = tmp_path_factory.mktemp("second")
+    server = Server(folder / "postgres", port=free_port())
+    await asyncio.to_thread(server.start)
+    try:
+        c = await asyncpg.connect(server.dsn())
+        await c.execute("create role map_app")
+        await c.close()
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            host = f"127.0.0.1:{silent.getsockname()[1]}"
+            dsn = server.dsn().replace("@", f"@{host},")
+            async with asyncio.timeout(60), opened(dsn) as db:
+                while True:  # a busy machine may need more than that second
+                    with contextlib.suppress(DatabaseDown):
+                        await db.ping()
+                        break
+    finally:
+        await asyncio.to_thread(server.stop)
+        shutil.rmtree(server.data, ignore_errors=True)
