@@ -70,8 +70,10 @@ def mailbox_run(
             await asyncio.sleep(box.settle_seconds * PATIENCE)
         done, more = await mailbox_lanes.one(portal, of, box, watch)
         if done is not None and first is not None:
+            again = {t.name for t in done.took}
+            before = {name: why for name, why in first.missed if name not in again}
+            done.missed = [*(before | dict(done.missed)).items()]
             done.took = [*first.took, *done.took]
-            done.missed = [*first.missed, *done.missed]
         return done, count + more
 
     done, messages = of_firms(config, firm, act)[firm]

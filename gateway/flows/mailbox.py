@@ -10,7 +10,7 @@ import itertools
 import json
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -76,14 +76,11 @@ class LeftOut:
     names: int = 0
     below: int = 0
 
-    @classmethod
-    def of(cls, box: Mailbox, pages: Iterable[Page]) -> "LeftOut":
-        """Of a listing. Each page may count what one before it did too."""
-        inbox, names, below = tuple(box.folder.split("/")), 0, 0
-        for page in pages:
-            names = max(names, page.left_out)
-            below += sum(e.folder != inbox for e in page.entries)
-        return cls(names, below)
+    def after(self, box: Mailbox, page: Page) -> "LeftOut":
+        """With the next page of a listing; it may count names that one before it did too."""
+        inbox = tuple(box.folder.split("/"))
+        below = sum(e.folder != inbox for e in page.entries)
+        return LeftOut(max(self.names, page.left_out), self.below + below)
 
     def __str__(self) -> str:
         """As operations read it; "" when there is nothing."""
@@ -278,19 +275,16 @@ class _Work:
 
     async def _list(self) -> list[Entry]:
         """The files of the inbox itself, page by page."""
-        at, pages = self.at, list[Page]()
+        at, found = self.at, list[Entry]()
         place = Place("", at.place.root, (at.box.folder,))
-        inbox, found = tuple(at.box.folder.split("/")), list[Entry]()
-        page: str | None = None
+        inbox, page = tuple(at.box.folder.split("/")), None
         while True:
-            pages.append(await at.source.list(place, page=page))
-            found += [
-                e for e in pages[-1].entries if e.folder == inbox and not at.box.leaves(e.name)
-            ]
-            page = pages[-1].next
+            some = await at.source.list(place, page=page)
+            found += [e for e in some.entries if e.folder == inbox and not at.box.leaves(e.name)]
+            self.done.left_out = self.done.left_out.after(at.box, some)
+            page = some.next
             if page is None or len(found) >= MOST:
                 break
-        self.done.left_out = LeftOut.of(at.box, pages)
         if self.done.left_out != self.watch.left_out:
             self.watch.left_out = self.done.left_out
             log.get().warning(
@@ -515,7 +509,7 @@ async def check(portal: Portal, firm: Firm, box: Mailbox) -> Finding:
         inbox = tuple(box.folder.split("/"))
         count = sum(e.folder == inbox and not box.leaves(e.name) for e in page.entries)
         said["reachable"] = f"yes, {'more than ' if page.next else ''}{count} files"
-        if out := str(LeftOut.of(box, [page])):
+        if out := str(LeftOut().after(box, page)):
             said["left_out"] = out
         async with mailboxes.claimed(portal.db, firm.id, box.id) as mine:
             if mine:

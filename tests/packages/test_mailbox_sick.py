@@ -35,6 +35,8 @@ from tests.packages.test_mailbox import (  # noqa: F401
     Bus,
     _there,
     bus,
+    command,
+    configured,
     opened,
     sftp_bus,
     with_bus,
@@ -282,6 +284,27 @@ async def test_an_intake_that_cannot_be_read_for_a_moment(bus, watch, monkeypatc
     assert (done.took, bus.names("fout"), len(bus.names("uit"))) == ([], [], 2)
     monkeypatch.undo()
     assert [t.verdict.outcome for t in (await bus.run(watch)).took] == ["stuk"]
+
+
+async def test_the_command_names_what_waits(configured, monkeypatch):  # noqa: F811
+    inbox = configured / "eikenhof" / "bus" / "uit"
+    (inbox / f"{KLANT}_a.pdf").write_bytes(PDF)
+    (inbox / f"{KLANT}_b.pdf").write_bytes(PDF + b"b")
+    (inbox / "link.pdf").symlink_to(inbox / f"{KLANT}_a.pdf")
+    real = LocalConnector.read
+
+    async def read(self, place, id, **more):
+        if id.endswith("_a.pdf") and not place.klant:
+            raise PermissionDenied(native="EACCES")
+        return await real(self, place, id, **more)
+
+    monkeypatch.setattr(LocalConnector, "read", read)
+    code, told = await command(configured, "run", "--id", "bus")
+    assert (code, told["waiting"], len(told["took"])) == (0, 1, 1)
+    assert told["missed"] == [
+        {"file": f"{KLANT}_a.pdf", "why": "reading: permission_denied EACCES"}
+    ]
+    assert told["left_out"] == "1 names that cannot be read back, or links"
 
 
 # --- where they go
