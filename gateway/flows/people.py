@@ -68,6 +68,8 @@ async def add(
     faults = {} if number else {"mobile": NO_MOBILE}
     if mail.written(username) is None:
         faults["username"] = NO_MAIL
+    if fault := name_fault(name):
+        faults["name"] = fault
     async with portal.db.tenant(firm.id) as c:
         for klant in klanten_of:
             if await klanten.find(c, klant) is None:

@@ -73,6 +73,9 @@ async def test_from_an_invitation_to_a_session(portal, phone, firm):
         ({"username": "a@⒈x.example"}, "username"),
         ({"username": NAME.upper()}, "username"),
         ({"mobile": "020 1234567"}, "mobile"),
+        ({"name": "Tim\0"}, "name"),
+        ({"name": "\u200b"}, "name"),
+        ({"name": "x" * 201}, "name"),
         ({"klanten_of": ["404"]}, "klant"),
     ],
 )
