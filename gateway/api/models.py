@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints
+from pydantic import AfterValidator, AnyHttpUrl, FailFast, Field, StringConstraints
 
 from gateway.domain.stuk import Actor, Role, State
 from gateway.domain.wire import Sha256, Short, Wire, line, lines
@@ -35,7 +35,8 @@ class PersoonIn(Wire):
     gebruikersnaam: Short
     naam: Short
     mobiel: Short | None = None
-    klanten: list[Short] = Field(default_factory=list, max_length=1000)
+    # A million of them in a request must not be a million faults in memory.
+    klanten: Annotated[list[Short], FailFast()] = Field(default_factory=list, max_length=1000)
 
 
 class PersonenIn(Wire):

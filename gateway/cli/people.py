@@ -105,15 +105,20 @@ def klant_identify(
     type: Annotated[str, typer.Option(help="BTW, Fi (RSIN or BSN) or kvk.")],
     value: Annotated[str, typer.Option(help="The number at the receiver.")],
     firm: FirmName,
+    remove: Annotated[bool, typer.Option(help="It is not the klant's: take it away.")] = False,
     config: Folder = CONFIG,
     as_json: Json = False,
 ) -> None:
-    """The number by which a receiver knows a klant; only its keyed digest is kept."""
+    """The number by which a receiver knows a klant; only its keyed digest is kept.
+
+    A klant may have several. With --remove, exit code 1 when it did not have it.
+    """
+    change = stukbeheer.take_identity if remove else stukbeheer.identify
 
     async def act(portal: Portal, of: Firm) -> None:
-        await stukbeheer.identify(portal, of, number, type, value)
+        await change(portal, of, number, type, value)
 
-    for_firm(config, firm, act, as_json, "kept")
+    for_firm(config, firm, act, as_json, "taken away" if remove else "kept")
 
 
 @mandate_cli.command("add")

@@ -134,12 +134,16 @@ _SAID = {
         _ADDRESS,
     ),
 }
+MOST_FAULTS = 5000
 _OTHER = "Deze waarde kan hier niet."
 
 
 def faults(error: ValidationError, whole: str) -> dict[str, str]:
     """Every fault by its member; values are not repeated. whole: what the fault is of that is no
-    member's."""
+    member's. Of more than MOST_FAULTS only the number: each takes memory, and nobody reads them.
+    """
+    if (count := error.error_count()) > MOST_FAULTS:
+        return {whole: f"Er zijn {count} fouten."}
     return {
         ".".join(map(str, one["loc"])) or whole: _said(one["type"], one.get("ctx") or {})
         for one in error.errors(include_url=False, include_input=False)

@@ -39,15 +39,30 @@ _CHECKS = {"BTW": numbers.ob, "Fi": numbers.fiscal, "kvk": numbers.kvk}
 
 async def identify(portal: Portal, firm: Firm, klant: str, type: str, number: str) -> None:
     """A klant's number at the receivers; only its keyed digest is kept. Raises Invalid."""
-    plain = plain_number(type, number)
-    if plain is None:
-        raise Invalid({"nummer": f"Dit is geen geldig nummer van het type {type}."})
+    digest = _digest(portal, type, number)
     async with portal.db.tenant(firm.id) as c:
         if await klanten.find(c, klant) is None:
             raise Invalid({"klant": f"Er is geen klant {klant}."})
-        digest = portal.keys.digest("identity", type, plain)
         await mandates.put_identities(c, firm.id, [(klant, type, digest)])
         await audit.record(c, "klant_identified", firm=firm.id, klant=klant, data={"type": type})
+
+
+async def take_identity(portal: Portal, firm: Firm, klant: str, type: str, number: str) -> None:
+    """Such a number is not the klant's: what names it is refused from now on. Raises Invalid when
+    the klant did not have it."""
+    digest = _digest(portal, type, number)
+    async with portal.db.tenant(firm.id) as c:
+        if not await mandates.take_identity(c, klant, type, digest):
+            raise Invalid({"nummer": "Deze klant heeft dit nummer niet."})
+        await audit.record(c, "klant_identity_taken", firm=firm.id, klant=klant,
+                           data={"type": type})  # fmt: skip
+
+
+def _digest(portal: Portal, type: str, number: str) -> str:
+    plain = plain_number(type, number)
+    if plain is None:
+        raise Invalid({"nummer": f"Dit is geen geldig nummer van het type {type}."})
+    return portal.keys.digest("identity", type, plain)
 
 
 def plain_number(type: str, number: str) -> str | None:

@@ -77,6 +77,17 @@ async def end(c: Connection, person: UUID, klant: str, soort: str, last: date) -
     return len(rows)
 
 
+async def take_identity(c: Connection, klant: str, type: str, digest: str) -> bool:
+    """The klant has this number no more; whether it had it."""
+    found = await c.fetchval(
+        "delete from klant_identity where klant = $1 and type = $2 and digest = $3 returning true",
+        klant,
+        type,
+        digest,
+    )
+    return bool(found)
+
+
 async def put_identities(c: Connection, firm: str, found: Sequence[tuple[str, str, str]]) -> None:
     """Klanten have these numbers: klant, type and digest of each; again is no fault."""
     await c.executemany(

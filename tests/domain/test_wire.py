@@ -136,3 +136,12 @@ def test_a_stuk_in_xml_is_the_stuk_in_json():
     read = StukIn.model_validate(members.of(xml.parse(text.encode())))
     more = {"deadline": "2026-12-01", "akkoord_van": [{"personen": ["a", "b"], "nodig": 1}]}
     assert read == StukIn.model_validate_json(json.dumps(GOOD | more))
+
+
+def test_of_a_flood_of_faults_only_the_number_is_told() -> None:
+    """Each would take memory: this is a body of half a megabyte."""
+    unknown = ", ".join(f'"a{n}": 1' for n in range(wire.MOST_FAULTS - 3))
+    given = f'{{"klanten": [{{"nummer": 1, "naam": 1, {unknown}, "nummers": 1}}]}}'
+    assert len(faults(models.KlantenIn, given)) == wire.MOST_FAULTS
+    given = f'{{"klanten": [{{"nummer": 1, "naam": 1, {unknown}, "nummers": 1, "b": 1}}]}}'
+    assert faults(models.KlantenIn, given) == {"body": "Er zijn 5001 fouten."}

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 from gateway.cli import cli
 from gateway.domain.wire import NOT_ONE_LINE
 from gateway.flows import packages, people, stukbeheer
+from tests.domain.xbrl import made
 from tests.filing.conftest import KLANT
+from tests.packages.conftest import ob, ob_files
 
 SANNE = "sanne@bakkerij.example"
 SHA256 = "ab" * 32
@@ -53,6 +55,20 @@ async def test_a_relatiebeheerder_stays_until_another_is_said(office, tmp_path):
         assert await run(tmp_path, "klant", "put", "400900", "Naam", *more) == (0, "kept\n")
         query = "select from klant where number = '400900' and coalesce(relatiebeheerder, '') = $1"
         assert await count(office, query, who) == 1
+
+
+async def test_a_number_that_is_not_the_klants_is_taken_away(office, proef, tmp_path):
+    """What names it was somebody else's, and is refused from then on."""
+    asked = ("klant", "identify", KLANT, "--type", "BTW", "--value", made.NUMBER)
+    assert await run(tmp_path, *asked, "--remove") == (0, "taken away\n")
+    assert await run(tmp_path, *asked, "--remove") == (
+        1, "nummer: Deze klant heeft dit nummer niet.\n",
+    )  # fmt: skip
+    told = await proef.put_up(ob(), ob_files())
+    assert (told.status, set(told.faults)) == (422, {"klant"})
+    assert await count(office, "select from audit where event = 'klant_identity_taken'") == 1
+    assert await run(tmp_path, *asked) == (0, "kept\n")
+    assert (await proef.put_up(ob(), ob_files())).status == 201
 
 
 async def test_what_was_not_there_is_not_ended(office, person, tmp_path):
