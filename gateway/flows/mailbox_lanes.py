@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gateway import log
 from gateway.domain.firm import Firm
 from gateway.domain.mailbox import Mailbox
+from gateway.errors import PortalError
 from gateway.flows import mailbox, mailbox_out
 from gateway.flows.mailbox import Watch
 from gateway.flows.portal import Portal
@@ -47,10 +48,10 @@ class Lanes:
     async def _round(self, firm: Firm, box: Mailbox, watch: Watch) -> None:
         try:
             await one(self._portal, firm, box, watch, lambda: self._stopping)
+        except PortalError as e:  # PostgreSQL is away, or the source of the return messages
+            log.get().warning("mailbox_waits", firm=firm.id, mailbox=box.id, error=str(e))
         except Exception as e:  # one mailbox must not stop the worker, nor the others
-            log.get().warning(
-                "mailbox_failed", firm=firm.id, mailbox=box.id, error=type(e).__name__
-            )
+            log.get().error("mailbox_failed", firm=firm.id, mailbox=box.id, exc_info=e)
         finally:
             self._due[firm.id, box.id] = self._clock() + self._every
 

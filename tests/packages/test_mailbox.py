@@ -37,6 +37,7 @@ from gateway.flows.portal import Portal
 from gateway.flows.sources import Sources
 from gateway.scan import Infected, ScannerDown
 from gateway.store import mailboxes
+from gateway.store.database import DatabaseDown
 from tests.connectors.test_s3 import bucket, seaweed  # noqa: F401
 from tests.connectors.test_sftp import sshd  # noqa: F401
 from tests.connectors.test_smb import samba  # noqa: F401
@@ -883,3 +884,29 @@ async def test_the_command_runs_a_round(configured):
     assert (await command(configured, "run", "--id", "geen"))[0] == 2
     shutil.rmtree(configured / "eikenhof")
     assert (await command(configured, "run", "--id", "bus", "--settled"))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(DatabaseDown("gone"), ("mailbox_waits", "warning")),
+     (RuntimeError("ours"), ("mailbox_failed", "error"))],
+)  # fmt: skip
+async def test_a_round_that_fails_is_told_as_what_it_is(bus, monkeypatch, error, told):
+    """And the next round comes."""
+    count = 0
+
+    async def failing(*_):
+        nonlocal count
+        count += 1
+        if count == 1:
+            raise error
+
+    monkeypatch.setattr(mailbox_lanes, "one", failing)
+    lanes = mailbox_lanes.Lanes(bus.portal, every=0.0)
+    with capture_logs() as logs:
+        async with asyncio.timeout(60):
+            while count < 2:
+                lanes.fill()
+                await asyncio.sleep(0)
+        await lanes.drain()
+    assert [(one["event"], one["log_level"]) for one in logs] == [told]
