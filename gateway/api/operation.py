@@ -7,6 +7,7 @@ differ.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +29,8 @@ PROXIES: web.AppKey[Sequence[Network]] = web.AppKey("api_proxies", Sequence)
 
 #: Bytes of a body in JSON, and seconds for all of it to arrive.
 MOST_JSON = 4 * 1024 * 1024
+#: What is larger counts as a document while it comes in.
+SMALL = 256 * 1024
 JSON_SECONDS = 60.0
 
 B = TypeVar("B")
@@ -149,7 +152,9 @@ async def _called(operation: Operation, request: web.Request) -> web.StreamRespo
         call = Call(request, portal, caller, request.match_info, once, query)
         with calling.sending(caller):
             return _json(await operation.handler(call))
-    data = await _data(request)
+    large = (request.content_length or MOST_JSON) > SMALL
+    with calling.sending(caller) if large else nullcontext():
+        data = await _data(request)
     body = _body(operation, request, data)
     if before := await once.begin(request.method, request.path_qs, calling.digest(data)):
         return _json(again(before))

@@ -214,11 +214,15 @@ async def _read_form(request: web.Request) -> MultiDictProxy[str]:
     try:
         async with asyncio.timeout(FORM_SECONDS):
             posted = await request.post()
+        found = MultiDict((k, v) for k, v in posted.items() if isinstance(v, str))
+        for text in (*found, *found.values()):
+            text.encode()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except (ValueError, LookupError):  # not UTF-8, an unknown charset, too many fields
+    # Not UTF-8, half a character, an unknown charset, too many fields, an encoding that is none.
+    except (ValueError, LookupError, web.RequestPayloadError):
         raise web.HTTPBadRequest from None
-    return MultiDictProxy(MultiDict((k, v) for k, v in posted.items() if isinstance(v, str)))
+    return MultiDictProxy(found)
 
 
 STACK = (identify, errors, host, visitor, forms)

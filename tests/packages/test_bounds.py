@@ -82,6 +82,15 @@ async def test_a_package_leaves_room_for_others(office, proef, package):
     assert (await document(proef, b"%PDF-1.7 nog een")).status == 201
 
 
+async def test_large_bodies_in_json_count_too(proef, monkeypatch):
+    """Each may be 4 MiB of memory, and wait a minute for its end."""
+    monkeypatch.setattr(calling, "AT_ONCE", 0)
+    rows = [{"nummer": f"{n}", "naam": "n" * 200} for n in range(400_000, 401_000)]
+    large, small = {"klanten": rows * 2}, {"klanten": rows[:1]}
+    assert (await proef.post("/klanten", large)).status == 429
+    assert (await proef.post("/klanten", small)).status == 200
+
+
 async def test_instances_under_way_are_bounded(office, proef, monkeypatch):
     monkeypatch.setattr(submitting, "MOST_HELD", 500)
     told = await proef.put_up(ob(), ob_files())

@@ -2,20 +2,29 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from structlog.testing import capture_logs
 
 from gateway.api.soap.operations import OPERATIONS as SOAP
 from gateway.domain.package import Scope
 from gateway.pages import assets, dossier, inloggen, kantoor, welkom
+from gateway.pages.accordering import afkeuren, akkoord, overzicht, stuk
+from gateway.pages.beheer import acties, lijst, vervangen
+from gateway.pages.beheer import stuk as beheer
 from gateway.pages.routing import Access, local_path
 from tests.pages.conftest import PASSWORD, Browser, Register, SignIn, Telephone
 
-MODULES = (assets, kantoor, inloggen, welkom, dossier)
+MODULES = (
+    assets, kantoor, inloggen, welkom, dossier, overzicht, stuk, akkoord, afkeuren, lijst, beheer,
+    acties, vervangen,
+)  # fmt: skip
 ROUTES = [route for module in MODULES for route in module.ROUTES.all]
+_FORM = "application/x-www-form-urlencoded"
 HEADERS = {
     "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
@@ -149,6 +158,32 @@ async def test_what_a_form_may_be(browser: Browser, client: TestClient[Any, Any]
     assert (await client.post("/taal", json={"taal": "en"})).status == 415
     too_large = {"form_token": browser.token, "taal": "x" * 70_000}
     assert (await client.post("/taal", data=too_large)).status == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"form_token=+2AA-", {"Content-Type": f"{_FORM}; charset=utf-7"}),
+        (b"taal=%ED%A0%80", {}), (b"\xed\xa0\x80=a", {}),
+        (b"geen deflate", {"Content-Encoding": "deflate"}),
+        (b"taal=en", {"Content-Type": f"{_FORM}; charset=geen"}),
+    ],
+)  # fmt: skip
+async def test_a_form_that_cannot_be_read(
+    body: bytes, headers: dict[str, str], client: TestClient[Any, Any]
+) -> None:
+    """Half a character, an encoding that is none."""
+    given = {"Content-Type": _FORM} | headers
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.sleep(0.05)  # the header comes first: aiohttp answers by itself otherwise
+        yield body
+
+    with capture_logs() as logs:
+        async with client.post("/taal", data=slowly(), headers=given) as r:
+            assert r.status in (400, 403)
+    assert not [one for one in logs if one["log_level"] == "error"]
 
 
 async def raw(client: TestClient[Any, Any], *lines: str) -> str:

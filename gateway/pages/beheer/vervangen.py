@@ -8,6 +8,7 @@ from aiohttp import web
 from gateway.errors import Invalid
 from gateway.flows import replacing
 from gateway.flows import stukbeheer as flow
+from gateway.flows.intake import MOST_PARTS
 from gateway.pages import render
 from gateway.pages.beheer import acties
 from gateway.pages.beheer.stuk import id_of, inside
@@ -28,8 +29,8 @@ async def ask_replace(request: web.Request) -> web.StreamResponse:
 async def replace_it(request: web.Request) -> web.StreamResponse:
     """Put up the new version; the page of that one follows."""
     visitor, id, form = signed_in(request), id_of(request), request[FORM]
-    parts = ((name.removeprefix("deel-"), str(value)) for name, value in form.items())
-    chosen = {int(n): value for n, value in parts if n.isascii() and n.isdecimal()}
+    parts = (f"deel-{number}" for number in range(1, MOST_PARTS + 1))
+    chosen = {n: str(form.get(part, "")) for n, part in enumerate(parts, 1)}
     try:
         deadline = _day(str(form.get("deadline", "")))
         remark = str(form.get("opmerking", "")).strip()
