@@ -84,11 +84,14 @@ class Body:
         if part is None or self.name != name:
             raise Problem(422, faults={name: "Het eerste deel van de multipart is dit niet."})
         data = bytearray()
-        async for piece in self.pieces(part):
-            data += piece
-            if len(data) > MOST_JSON:
-                raise Problem(413)
-        return bytes(data)
+        try:
+            async for piece in self.pieces(part):
+                data += piece
+                if len(data) > MOST_JSON:
+                    raise Problem(413)
+            return bytes(data)
+        finally:
+            data.clear()  # see operation._data
 
     async def next(self) -> BodyPartReader | None:
         """The next part; None after the last. Raises Problem 400."""

@@ -189,8 +189,11 @@ async def _data(request: web.Request) -> bytes:
                 data += piece
                 if len(data) > MOST_JSON:
                     raise Problem(413)
-    except TimeoutError:
-        raise Problem(408) from None
+    except BaseException as e:
+        data.clear()  # aiohttp keeps what it raised, and with that these frames, for a while
+        if isinstance(e, TimeoutError):
+            raise Problem(408) from None
+        raise
     return bytes(data)
 
 

@@ -41,8 +41,8 @@ def line(text: str) -> str:
 
 def lines(text: str) -> str:
     """The text, each line with LF behind it as XML has it too, whatever the sender's system
-    writes. Raises ValueError for what is not seen in it."""
-    text = text.replace("\r\n", "\n")
+    writes, and a blank for a tab. Raises ValueError for what is not seen in it."""
+    text = text.replace("\r\n", "\n").replace("\t", " ")
     if not one_line(text.replace("\n", "")):
         raise PydanticCustomError("lines", "not lines")
     return text

@@ -27,7 +27,6 @@ LIFETIMES = {"password": timedelta(hours=1), "invitation": timedelta(hours=72)}
 NO_MOBILE = "Vul een mobiel nummer in, bijvoorbeeld 06 12345678."
 NOT_EQUAL = "De twee wachtwoorden zijn niet gelijk."
 NO_MAIL = "Vul een e-mailadres in, zonder accenten voor de @: naam@kantoor.nl."
-MAIL = mail.PATTERN
 NO_NUMBER = "Een nummer heeft 1 tot 40 letters, cijfers of ._- en is niet alleen punten."
 KLANT_NUMBER = re.compile(r"[\w./-]{1,40}", re.ASCII)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from gateway.domain import dossier, media
+from gateway.domain import dossier, media, wire
 from gateway.domain.dossier import Order, Row
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
@@ -58,6 +58,10 @@ async def replace(
     """
     firm = staff_only(visitor)
     stuk, _, rows = await _standing(portal, firm, id)
+    try:
+        opmerking = wire.lines(opmerking)
+    except ValueError:
+        raise Invalid({"opmerking": wire.NOT_LINES}) from None
     wish = Wish(
         klant=stuk.klant,
         soort=stuk.soort,

@@ -134,6 +134,7 @@ async def _held(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(data)
     finally:
         _Held.count -= len(data)
+        data.clear()  # whoever hangs up leaves an exception that knows this frame for a while
 
 
 async def _again(data: bytes) -> AsyncIterator[bytes]:

@@ -4,12 +4,15 @@ Every fault of a batch is told, by its place in it; with a fault nothing is chan
 said stays as it is. The batches of a firm go one after the other (klanten.one_batch).
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from gateway.domain import phone
+from gateway.domain import mail, phone
 from gateway.domain.accordering import ALL, Mandate
 from gateway.domain.firm import Firm
 from gateway.domain.klant import Klant
@@ -25,6 +28,8 @@ from gateway.store.database import Connection
 
 #: Rows of one batch.
 MOST = 1000
+#: Whose turn it is in this process, by firm: who waits for it has no connection of the pool.
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
 TWICE = "Dit staat er tweemaal."
 
 
@@ -60,6 +65,15 @@ class MandateWish:
     until: date | None = None
 
 
+@asynccontextmanager
+async def _turn(portal: Portal, firm: Firm) -> AsyncIterator[Connection]:
+    """A transaction in which no other batch of the firm is worked on."""
+    turns = _TURNS.setdefault(asyncio.get_running_loop(), {})
+    async with turns.setdefault(firm.id, asyncio.Lock()), portal.db.tenant(firm.id) as c:
+        await klanten.one_batch(c, firm.id)
+        yield c
+
+
 async def put_klanten(portal: Portal, caller: Caller, wishes: Sequence[KlantWish]) -> int:
     """Add or change klanten; how many. Raises Invalid."""
     firm, faults = caller.firm, _too_many(wishes)
@@ -79,8 +93,7 @@ async def put_klanten(portal: Portal, caller: Caller, wishes: Sequence[KlantWish
         for type, number in wish.numbers.items()
         if (plain := stukbeheer.plain_number(type, number)) is not None
     ]
-    async with portal.db.tenant(firm.id) as c:
-        await klanten.one_batch(c, firm.id)
+    async with _turn(portal, firm) as c:
         kept = frozenset(w.klant.number for w in wishes if w.keep)
         await klanten.put(c, firm.id, [w.klant for w in wishes], kept)
         await mandates.put_identities(c, firm.id, identities)
@@ -98,8 +111,7 @@ async def put_persons(portal: Portal, caller: Caller, wishes: Sequence[PersonWis
     """
     firm, faults = caller.firm, _too_many(wishes)
     names = [as_username(w.username) for w in wishes]
-    async with portal.db.tenant(firm.id) as c:
-        await klanten.one_batch(c, firm.id)
+    async with _turn(portal, firm) as c:
         there = await persons.by_usernames(c, names)
         known = await klanten.known(c, sorted({n for w in wishes for n in w.klanten or ()}))
         for i, wish in enumerate(wishes):
@@ -127,7 +139,7 @@ async def _person_faults(
 ) -> dict[str, str]:
     """person: who has that username. known: numbers of klanten."""
     found: dict[str, str] = {}
-    if not people.MAIL.fullmatch(as_username(wish.username)):
+    if mail.written(as_username(wish.username)) is None:
         found["gebruikersnaam"] = people.NO_MAIL
     if fault := people.name_fault(wish.name):
         found["naam"] = fault
@@ -201,8 +213,7 @@ async def put_mandates(portal: Portal, caller: Caller, wishes: Sequence[MandateW
     """
     firm, faults = caller.firm, _too_many(wishes)
     names = [as_username(w.username) for w in wishes]
-    async with portal.db.tenant(firm.id) as c:
-        await klanten.one_batch(c, firm.id)
+    async with _turn(portal, firm) as c:
         there = await persons.by_usernames(c, names)
         ids = [p.id for p in there.values()]
         access = await klanten.access_of(c, ids)

@@ -262,6 +262,7 @@ async def test_a_new_version_that_is_wrong(at_work, office):
         ({"deel-1": dossier.handle("Stukken/geen.pdf"), "deel-2": wrong}, {"deel-1", "deel-2"}),
         ({"deel-1": dossier.handle("../400999/geheim.pdf")}, {"deel-1"}),
         ({"deel-1": "!", "deel-" + "9" * 5000: "x", "deel-0": "x"}, {"deel-1"}),
+        ({"opmerking": "regel\ttwee\u202e"}, {"opmerking"}),
         ({"deadline": "morgen"}, {"deadline"}), ({"opmerking": "x" * 2001}, {"opmerking"}),
     ):  # fmt: skip
         page = await browser.post(address, 400, **form)

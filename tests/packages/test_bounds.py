@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.api import calling, multipart, problem
-from gateway.flows import submitting
+from gateway.api import calling, multipart, operation, problem
+from gateway.flows import submitting, syncing
 from tests.filing.conftest import KLANT
 from tests.packages.conftest import ob, ob_files
 
@@ -160,6 +160,69 @@ async def test_who_hangs_up_is_no_fault_of_ours(office, proef):
             while calling._uploads:
                 await asyncio.sleep(0)
     assert not [one for one in logs if one["log_level"] == "error"]
+
+
+class Leaving:
+    """A sender that hangs up after a piece: a body, and a part of one."""
+
+    content_length, content = None, property(lambda self: self)
+
+    async def iter_any(self):
+        yield b" " * 100_000
+        raise ConnectionResetError
+
+    def read_chunk(self, _=0):
+        self.pieces = getattr(self, "pieces", self.iter_any())
+        return anext(self.pieces)
+
+
+class Part(multipart.Body):
+    """A multipart of which the first part is never whole."""
+
+    async def next(self):
+        self.name = "stuk"
+        return Leaving()
+
+
+async def _held(leaving):
+    async with submitting._held(leaving.iter_any()):
+        pass
+
+
+@pytest.mark.parametrize(
+    "read",
+    [operation._data, _held, lambda _: Part(None).json("stuk")],
+    ids=["json", "instance", "part"],
+)
+async def test_who_hangs_up_leaves_no_bytes_behind(read):
+    """What was raised knows the frames that held them, and aiohttp keeps it for a while."""
+    with pytest.raises(ConnectionResetError) as told:
+        await read(Leaving())
+    held = [one.frame.f_locals["data"] for one in told.traceback if "data" in one.frame.f_locals]
+    assert held == [b""]
+
+
+async def test_batches_that_wait_leave_the_database_to_others(proef, monkeypatch):
+    """One connection waits for its turn at PostgreSQL, not all of the pool."""
+    real, free, count = syncing.klanten.one_batch, asyncio.Event(), 0
+
+    async def held(c, firm):
+        nonlocal count
+        count += 1
+        await free.wait()
+        await real(c, firm)
+
+    monkeypatch.setattr(syncing.klanten, "one_batch", held)
+    batch = {"klanten": [{"nummer": "400900", "naam": "Kwekerij"}]}
+    some = [asyncio.create_task(proef.post("/klanten", batch)) for _ in range(40)]
+    async with asyncio.timeout(60):
+        while not count:
+            await asyncio.sleep(0.01)
+        for _ in range(20):
+            assert (await proef.get("/gebeurtenissen?vanaf=-1")).status == 200
+        assert count == 1
+        free.set()
+        assert {(await one).status for one in some} == {200}
 
 
 async def test_a_cursor_of_elsewhere_is_refused(office, proef):

@@ -256,3 +256,12 @@ async def test_what_is_not_seen_is_no_name(office, proef, text):
     told = await put(proef, "personen", given)
     assert (told.status, told.faults) == (422, {"personen.0.naam": NOT_ONE_LINE})
     assert people.klant_faults(office.firm, Klant("1", text)) == {"naam": NOT_ONE_LINE}
+
+
+@pytest.mark.parametrize(
+    "address", ["a..b@x..example", "a@x.example.", "\u00fcn@x.example", "a@x.\ufdfa"]
+)
+async def test_an_address_that_no_letter_can_have(proef, address):
+    person = {"gebruikersnaam": address, "naam": "A", "mobiel": "06 12345679"}
+    told = await proef.post("/personen", {"personen": [person]})
+    assert (told.status, set(told.faults)) == (422, {"personen.0.gebruikersnaam"})
