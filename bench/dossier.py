@@ -23,8 +23,6 @@ from gateway.connector.contract import (
     Entry,
     Page,
     Place,
-    Report,
-    Scope,
 )
 from gateway.connector.egress import EgressPolicy
 from gateway.connector.guard import Guarded
@@ -60,8 +58,11 @@ class Slow(Connector[ConnectorConfig]):
     def capabilities(self) -> Capability:
         return Capability.SIZE_KNOWN
 
-    async def check(self, scope: Scope, place: Place | None = None) -> Report:
-        return Report(())
+    def target(self) -> str:
+        return "memory"
+
+    async def reach(self) -> str:
+        return "always"
 
     async def list(self, place: Place, *, page: str | None = None, limit: int = 1000) -> Page:
         await asyncio.sleep(3600 if self.latency is None else self.latency)

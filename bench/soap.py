@@ -115,7 +115,8 @@ def _rows(count: int, tag: str) -> bytes:
     rows = (
         f"<{tag}><SbId>{7000 + n}</SbId><SbTy>Brief</SbTy><Ds>Onderwerp {n}</Ds>"
         f"<DaSe>2024-03-01T10:00:00</DaSe><BcCd>300001</BcCd><BestandId>{n:032X}</BestandId>"
-        f"<Bestandsnaam>jaarrekening-{n:04}.pdf</Bestandsnaam><Grootte>{n}</Grootte></{tag}>"
+        f"<Bestandsnaam>jaarrekening-{n:04}.pdf</Bestandsnaam><Grootte>{n or SIZE}</Grootte>"
+        f"</{tag}>"
         for n in range(count)
     )
     return "".join(rows).encode()
