@@ -56,6 +56,17 @@ async def test_a_letter_to_the_wrong_klant_is_taken_back(office, proef, person, 
     assert (await proef.post("/stukken", letter(office))).status == 201  # the same again
 
 
+async def test_no_figure_of_what_was_taken_back_is_shown(office, proef, person, sign_in, browser):
+    await person()
+    id = await office.put_up()
+    await sign_in()
+    await browser.get(f"/accordering/{id}")
+    assert "3.240" in browser.text
+    assert (await proef.post(f"/stukken/{id}/intrekken", {"reden": WHY})).status == 200
+    await browser.get(f"/accordering/{id}")
+    assert "3.240" not in browser.text
+
+
 async def test_a_letter_is_replaced(office, proef):
     id = (await proef.post("/stukken", letter(office))).body["id"]
     told = await proef.post("/stukken", letter(office, vervangt=id))

@@ -100,8 +100,9 @@ async def statuses(portal: Portal, visitor: Visitor, found: Detail) -> list[Stat
 
 
 def figures(portal: Portal, stuk: Stuk) -> list[tuple[str, str, Decimal]]:
-    """The figures that matter: Dutch label, English label, amount."""
-    if stuk.summary_sealed is None:
+    """The figures that matter: Dutch label, English label, amount. None of what was taken back: it
+    may be another klant's."""
+    if stuk.summary_sealed is None or stuk.state is State.WITHDRAWN:
         return []
     rows = json.loads(portal.keys.open("summary", stuk.summary_sealed))
     return [(nl, en, Decimal(amount)) for nl, en, amount in rows]
